@@ -1,0 +1,262 @@
+package relational
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"muster/internal/store"
+)
+
+// dictionary is a table of texts with ids.
+type dictionary struct {
+	table   string
+	columns []string
+}
+
+// intern adds the missing keys and gives all ids in the order asked for. Keys are
+// inserted sorted, so that two writers take locks in one order.
+func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any, compare func(a, b []any) int) ([]int64, error) {
+	ids := make([]int64, len(keys))
+	missing, err := s.lookUp(ctx, s.read, d, keys, ids, nil)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	if len(missing) == 0 {
+		return ids, nil
+	}
+	slices.SortFunc(missing, func(a, b int) int { return compare(keys[a], keys[b]) })
+	err = s.update(ctx, func(tx *sql.Tx) error {
+		head := fmt.Sprintf("INSERT INTO %s (%s)", d.table, strings.Join(d.columns, ", "))
+		err := insertRows(ctx, tx, head, "ON CONFLICT DO NOTHING", len(d.columns), len(missing), func(i int, args []any) []any {
+			return append(args, keys[missing[i]]...)
+		})
+		if err != nil {
+			return err
+		}
+		left, err := s.lookUp(ctx, tx, d, keys, ids, missing)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("%s: %d keys were not added", d.table, len(left))
+		}
+		return err
+	})
+	return ids, err
+}
+
+// lookUp fills ids for the keys at the given positions (nil = all) and returns the
+// positions that have none.
+func (s *Store) lookUp(ctx context.Context, q queryer, d dictionary, keys [][]any, ids []int64, positions []int) ([]int, error) {
+	if positions == nil {
+		positions = make([]int, len(keys))
+		for i := range positions {
+			positions[i] = i
+		}
+	}
+	width := len(d.columns) + 1
+	per := max(1, maxArgs/width)
+	match := make([]string, len(d.columns))
+	names := []string{"n"}
+	for i, c := range d.columns {
+		match[i] = fmt.Sprintf("t.%s = k.%s", c, c)
+		names = append(names, c)
+	}
+	for piece := range slices.Chunk(positions, per) {
+		args := make([]any, 0, len(piece)*width)
+		for _, at := range piece {
+			args = append(append(args, int64(at)), keys[at]...)
+		}
+		query := fmt.Sprintf("WITH k (%s) AS (VALUES %s) SELECT k.n, t.id FROM k CROSS JOIN %s t WHERE %s",
+			strings.Join(names, ", "), tuples(width, len(piece)), d.table, strings.Join(match, " AND "))
+		err := each(ctx, q, func(rows *sql.Rows) error {
+			var n, id int64
+			err := rows.Scan(&n, &id)
+			ids[n] = id
+			return err
+		}, query, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(positions), func(at int) bool { return ids[at] != 0 }), nil
+}
+
+func compareTexts(a, b []any) int {
+	for i := range a {
+		if c := strings.Compare(a[i].(string), b[i].(string)); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func compareInts(a, b []any) int {
+	for i := range a {
+		x, y := a[i].(int64), b[i].(int64)
+		if x != y {
+			if x < y {
+				return -1
+			}
+			return 1
+		}
+	}
+	return 0
+}
+
+func textKeys(texts []string) [][]any {
+	keys := make([][]any, len(texts))
+	for i, t := range texts {
+		keys[i] = []any{t}
+	}
+	return keys
+}
+
+// TenantID implements store.Dictionary.
+func (s *Store) TenantID(ctx context.Context, tenant string) (int64, error) {
+	ids, err := s.intern(ctx, dictionary{table: "tenant", columns: []string{"tenant_id"}}, textKeys([]string{tenant}), compareTexts)
+	if err != nil {
+		return 0, err
+	}
+	return ids[0], nil
+}
+
+// MachineIDs implements store.Dictionary.
+func (s *Store) MachineIDs(ctx context.Context, tenant int64, machines []string) ([]int64, error) {
+	keys := make([][]any, len(machines))
+	for i, m := range machines {
+		keys[i] = []any{tenant, m}
+	}
+	return s.intern(ctx, dictionary{table: "machine", columns: []string{"tenant_id", "machine_id"}}, keys,
+		func(a, b []any) int { return strings.Compare(a[1].(string), b[1].(string)) })
+}
+
+// SoftwareIDs implements store.Dictionary.
+func (s *Store) SoftwareIDs(ctx context.Context, software []store.SoftwareKey) ([]int64, error) {
+	keys := make([][]any, len(software))
+	for i, k := range software {
+		keys[i] = []any{k.Vendor, k.Name, k.Version}
+	}
+	return s.intern(ctx, dictionary{table: "software", columns: []string{"vendor", "name", "version"}}, keys, compareTexts)
+}
+
+// CVEIDs implements store.Dictionary.
+func (s *Store) CVEIDs(ctx context.Context, cves []string) ([]int64, error) {
+	return s.intern(ctx, dictionary{table: "cve", columns: []string{"cve"}}, textKeys(cves), compareTexts)
+}
+
+// ConfigurationIDs implements store.Dictionary.
+func (s *Store) ConfigurationIDs(ctx context.Context, ids []string) ([]int64, error) {
+	return s.intern(ctx, dictionary{table: "configuration", columns: []string{"configuration_id"}}, textKeys(ids), compareTexts)
+}
+
+// ExposureIDs implements store.Dictionary.
+func (s *Store) ExposureIDs(ctx context.Context, exposures []store.ExposureKey) ([]int64, error) {
+	keys := make([][]any, len(exposures))
+	for i, k := range exposures {
+		keys[i] = []any{k.Software, k.CVE}
+	}
+	return s.intern(ctx, dictionary{table: "exposure", columns: []string{"software_id", "cve_id"}}, keys, compareInts)
+}
+
+// FactsIDs implements store.Dictionary.
+func (s *Store) FactsIDs(ctx context.Context, facts []store.Facts) ([]int64, error) {
+	ids := make([]int64, len(facts))
+	keys := make([][]any, len(facts))
+	for i, f := range facts {
+		keys[i] = []any{f.Hash[:]}
+	}
+	d := dictionary{table: "facts", columns: []string{"hash"}}
+	missing, err := s.lookUp(ctx, s.read, d, keys, ids, nil)
+	if err != nil || len(missing) == 0 {
+		return ids, s.explain(err)
+	}
+	slices.SortFunc(missing, func(a, b int) int { return slices.Compare(facts[a].Hash[:], facts[b].Hash[:]) })
+	err = s.update(ctx, func(tx *sql.Tx) error {
+		err := insertRows(ctx, tx, "INSERT INTO facts (hash, attributes)", "ON CONFLICT DO NOTHING", 2, len(missing), func(i int, args []any) []any {
+			f := facts[missing[i]]
+			return append(args, f.Hash[:], string(f.Document))
+		})
+		if err != nil {
+			return err
+		}
+		_, err = s.lookUp(ctx, tx, d, keys, ids, missing)
+		return err
+	})
+	return ids, err
+}
+
+// SaveEvidence implements store.Dictionary.
+func (s *Store) SaveEvidence(ctx context.Context, e []store.Evidence) error {
+	if len(e) == 0 {
+		return nil
+	}
+	e = slices.Clone(e)
+	slices.SortFunc(e, func(a, b store.Evidence) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
+	return s.update(ctx, func(tx *sql.Tx) error {
+		return insertRows(ctx, tx, "INSERT INTO evidence (hash, disk_paths, registry_paths)", "ON CONFLICT DO NOTHING", 3, len(e), func(i int, args []any) []any {
+			return append(args, e[i].Hash[:], e[i].DiskPaths, e[i].RegistryPaths)
+		})
+	})
+}
+
+// EvidenceOf implements store.Dictionary.
+func (s *Store) EvidenceOf(ctx context.Context, hashes [][16]byte) (map[[16]byte]store.Evidence, error) {
+	found := make(map[[16]byte]store.Evidence, len(hashes))
+	for piece := range slices.Chunk(hashes, maxArgs) {
+		args := make([]any, len(piece))
+		for i := range piece {
+			args[i] = piece[i][:]
+		}
+		err := s.each(ctx, func(rows *sql.Rows) error {
+			var e store.Evidence
+			var hash []byte
+			if err := rows.Scan(&hash, &e.DiskPaths, &e.RegistryPaths); err != nil {
+				return err
+			}
+			copy(e.Hash[:], hash)
+			found[e.Hash] = e
+			return nil
+		}, "SELECT hash, disk_paths, registry_paths FROM evidence WHERE hash IN "+tuples(len(piece), 1), args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// ExposureSoftware implements store.Dictionary.
+func (s *Store) ExposureSoftware(ctx context.Context, above int64, fn func(int64, store.ExposureKey)) error {
+	return s.each(ctx, func(rows *sql.Rows) error {
+		var id int64
+		var k store.ExposureKey
+		if err := rows.Scan(&id, &k.Software, &k.CVE); err != nil {
+			return err
+		}
+		fn(id, k)
+		return nil
+	}, "SELECT id, software_id, cve_id FROM exposure WHERE id > $1 ORDER BY id", above)
+}
+
+// HashKey implements store.Dictionary.
+func (s *Store) HashKey(ctx context.Context) ([]byte, error) {
+	var text string
+	err := s.read.QueryRowContext(ctx, "SELECT value FROM setting WHERE key = 'evidence_hash_key'").Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		key := make([]byte, 32)
+		rand.Read(key)
+		err = s.update(ctx, func(tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO setting (key, value) VALUES ('evidence_hash_key', $1) ON CONFLICT DO NOTHING", hex.EncodeToString(key)); err != nil {
+				return err
+			}
+			return tx.QueryRowContext(ctx, "SELECT value FROM setting WHERE key = 'evidence_hash_key'").Scan(&text)
+		})
+	}
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	return hex.DecodeString(text)
+}

@@ -1,0 +1,265 @@
+package relational
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"muster"
+	"muster/internal/store"
+)
+
+const machineColumns = `m.id, m.machine_id, d.device_id, m.attributes, m.first_seen, m.last_seen, m.aad_device_id, m.merged_into, m.superseded, m.listed_at, m.unseen_since, m.missing_since`
+
+func scanMachine(rows *sql.Rows) (m store.MachineRow, err error) {
+	var device, attributes, aad, merged sql.NullString
+	var first, last, listed, unseen, missing sql.NullInt64
+	var superseded int64
+	err = rows.Scan(&m.ID, &m.MachineID, &device, &attributes, &first, &last, &aad, &merged, &superseded, &listed, &unseen, &missing)
+	m.Device, m.AADDeviceID, m.MergedInto, m.Superseded = device.String, aad.String, merged.String, superseded != 0
+	if attributes.Valid {
+		m.Attributes = []byte(attributes.String)
+	}
+	m.FirstSeen, m.LastSeen, m.ListedAt = fromMicros(first), fromMicros(last), fromMicros(listed)
+	m.UnseenSince, m.MissingSince = fromMicros(unseen), fromMicros(missing)
+	return m, err
+}
+
+// Machines implements store.Merge.
+func (s *Store) Machines(ctx context.Context, ids []int64) (map[int64]store.MachineRow, error) {
+	found := make(map[int64]store.MachineRow, len(ids))
+	err := inIDs(ids, func(list string, args []any) error {
+		return s.each(ctx, func(rows *sql.Rows) error {
+			m, err := scanMachine(rows)
+			found[m.ID] = m
+			return err
+		}, `SELECT `+machineColumns+` FROM machine m LEFT JOIN device d ON d.id = m.device_id WHERE m.id IN `+list, args...)
+	})
+	return found, err
+}
+
+// TenantMachines implements store.Merge.
+func (s *Store) TenantMachines(ctx context.Context, tenant int64, fn func(store.MachineRow) error) error {
+	return s.each(ctx, func(rows *sql.Rows) error {
+		m, err := scanMachine(rows)
+		if err != nil {
+			return err
+		}
+		return fn(m)
+	}, `SELECT `+machineColumns+` FROM machine m LEFT JOIN device d ON d.id = m.device_id WHERE m.tenant_id = $1 ORDER BY m.id`, tenant)
+}
+
+// ConnectorScopes implements store.Merge.
+func (s *Store) ConnectorScopes(ctx context.Context, connector int64, fn func(store.ScopeRow)) error {
+	return s.each(ctx, func(rows *sql.Rows) error {
+		var r store.ScopeRow
+		var since sql.NullInt64
+		err := rows.Scan(&r.Machine, &r.Reason, &since)
+		r.Since = fromMicros(since)
+		fn(r)
+		return err
+	}, `SELECT machine_id, reason, since FROM machine_scope WHERE connector_id = $1`, connector)
+}
+
+// step runs one merge transaction: lease proved, data written, counts and cursor moved.
+func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *sql.Tx) error) error {
+	return s.leased(ctx, st.Lease, func(tx *sql.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return addCounts(ctx, tx, st.Lease.Run, st.Dataset, st.Counts, `, merge_cursor = $12`, st.Cursor)
+	})
+}
+
+// MergeMachines implements store.Merge.
+func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
+	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
+		devices, err := internDevices(ctx, tx, st.Machines)
+		if err != nil {
+			return err
+		}
+		update, err := tx.PrepareContext(ctx, `UPDATE machine SET device_id = $2, attributes = $3, first_seen = $4, last_seen = $5, aad_device_id = $6, merged_into = $7,
+			superseded = $8, listed_at = $9, unseen_since = $10, missing_since = $11 WHERE id = $1`)
+		if err != nil {
+			return err
+		}
+		defer update.Close()
+		for _, m := range st.Machines {
+			_, err := update.ExecContext(ctx, m.ID, devices[m.Device], text(m.Attributes), micros(m.FirstSeen), micros(m.LastSeen), orNull(m.AADDeviceID), orNull(m.MergedInto),
+				flag(m.Superseded), micros(m.ListedAt), micros(m.UnseenSince), micros(m.MissingSince))
+			if err != nil {
+				return err
+			}
+		}
+		if err := saveScopes(ctx, tx, st.Connector, st.Scopes); err != nil {
+			return err
+		}
+		if err := forgetAssessments(ctx, tx, st.Entered); err != nil {
+			return err
+		}
+		return saveChanges(ctx, tx, st.Lease.Run, st.Changes)
+	})
+}
+
+func internDevices(ctx context.Context, tx *sql.Tx, machines []store.MachineRow) (map[string]int64, error) {
+	ids := map[string]int64{}
+	for _, m := range machines {
+		if _, done := ids[m.Device]; done {
+			continue
+		}
+		var id int64
+		// The update that changes nothing makes RETURNING answer for known devices too.
+		err := tx.QueryRowContext(ctx, `INSERT INTO device (device_id) VALUES ($1) ON CONFLICT (device_id) DO UPDATE SET device_id = excluded.device_id RETURNING id`, m.Device).Scan(&id)
+		if err != nil {
+			return nil, err
+		}
+		ids[m.Device] = id
+	}
+	return ids, nil
+}
+
+func text(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return string(b)
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func saveScopes(ctx context.Context, tx *sql.Tx, connector int64, scopes []store.ScopeRow) error {
+	return insertRows(ctx, tx, `INSERT INTO machine_scope (machine_id, connector_id, reason, since)`,
+		`ON CONFLICT (machine_id, connector_id) DO UPDATE SET reason = excluded.reason, since = excluded.since`, 4, len(scopes), func(i int, args []any) []any {
+			return append(args, scopes[i].Machine, connector, string(scopes[i].Reason), scopes[i].Since.UnixMicro())
+		})
+}
+
+func forgetAssessments(ctx context.Context, tx *sql.Tx, machines []int64) error {
+	return inIDs(machines, func(list string, args []any) error {
+		_, err := tx.ExecContext(ctx, `UPDATE machine_dataset SET assessed_at = NULL, empty_at = NULL, digest = NULL WHERE machine_id IN `+list, args...)
+		return err
+	})
+}
+
+func saveChanges(ctx context.Context, tx *sql.Tx, run int64, changes []store.Change) error {
+	return insertRows(ctx, tx, `INSERT INTO attribute_change (machine_id, at, attribute, old, new, run_id)`, `ON CONFLICT DO NOTHING`, 6, len(changes), func(i int, args []any) []any {
+		c := changes[i]
+		return append(args, c.Machine, c.At.UnixMicro(), c.Attribute, text(c.Old), text(c.New), run)
+	})
+}
+
+// MergeMissing implements store.Merge.
+func (s *Store) MergeMissing(ctx context.Context, st store.MachineStep) error {
+	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
+		for _, m := range st.Machines {
+			_, err := tx.ExecContext(ctx, `UPDATE machine SET unseen_since = $2, missing_since = $3 WHERE id = $1`, m.ID, micros(m.UnseenSince), micros(m.MissingSince))
+			if err != nil {
+				return err
+			}
+		}
+		return saveScopes(ctx, tx, st.Connector, st.Scopes)
+	})
+}
+
+// States implements store.Merge.
+func (s *Store) States(ctx context.Context, d muster.Dataset, machines []int64) (map[int64]store.State, error) {
+	found := make(map[int64]store.State, len(machines))
+	err := inIDs(machines, func(list string, args []any) error {
+		return s.each(ctx, func(rows *sql.Rows) error {
+			var st store.State
+			var looked, assessed, empty, confirmed sql.NullInt64
+			var attributes sql.NullString
+			err := rows.Scan(&st.Machine, &looked, &assessed, &empty, &confirmed, &st.Digest, &st.OpenRows, &attributes)
+			st.Known = muster.Known{LookedAt: fromMicros(looked), AssessedAt: fromMicros(assessed), EmptyAt: fromMicros(empty)}
+			st.LastConfirmed = fromMicros(confirmed)
+			if attributes.Valid {
+				st.Attributes = []byte(attributes.String)
+			}
+			found[st.Machine] = st
+			return err
+		}, `SELECT machine_id, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes FROM machine_dataset
+			WHERE dataset = '`+string(d)+`' AND machine_id IN `+list, args...)
+	})
+	return found, err
+}
+
+func saveStates(ctx context.Context, tx *sql.Tx, d muster.Dataset, states []store.State) error {
+	return insertRows(ctx, tx, `INSERT INTO machine_dataset (machine_id, dataset, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes)`,
+		`ON CONFLICT (machine_id, dataset) DO UPDATE SET looked_at = excluded.looked_at, assessed_at = excluded.assessed_at, empty_at = excluded.empty_at,
+			last_confirmed = excluded.last_confirmed, digest = excluded.digest, open_rows = excluded.open_rows, attributes = excluded.attributes`,
+		9, len(states), func(i int, args []any) []any {
+			st := &states[i]
+			return append(args, st.Machine, string(d), micros(st.Known.LookedAt), micros(st.Known.AssessedAt), micros(st.Known.EmptyAt), micros(st.LastConfirmed),
+				st.Digest, st.OpenRows, text(st.Attributes))
+		})
+}
+
+// HadRows implements store.Merge.
+func (s *Store) HadRows(ctx context.Context, d muster.Dataset, connector int64) ([]int64, error) {
+	var ids []int64
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, `SELECT s.machine_id FROM machine_dataset s JOIN machine_scope c ON c.machine_id = s.machine_id
+		WHERE s.dataset = $1 AND s.open_rows > 0 AND c.connector_id = $2 AND c.reason = '' ORDER BY s.machine_id`, string(d), connector)
+	return ids, err
+}
+
+// MergeDocuments implements store.Merge.
+func (s *Store) MergeDocuments(ctx context.Context, st store.DocumentStep) error {
+	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
+		if err := saveStates(ctx, tx, st.Dataset, st.States); err != nil {
+			return err
+		}
+		return saveChanges(ctx, tx, st.Lease.Run, st.Changes)
+	})
+}
+
+// DatasetState implements store.Merge.
+func (s *Store) DatasetState(ctx context.Context, tenant int64, d muster.Dataset) (st store.DatasetState, err error) {
+	err = s.each(ctx, func(rows *sql.Rows) error {
+		var snapshot, since, guarded sql.NullInt64
+		err := rows.Scan(&snapshot, &st.RowsRead, &st.MappingVersion, &since, &guarded)
+		st.Snapshot = fromMicros(snapshot)
+		st.Guard = muster.Guard{Since: fromMicros(since), Snapshot: fromMicros(guarded)}
+		return err
+	}, `SELECT snapshot, rows_read, mapping_version, guard_since, guard_snapshot FROM dataset_state WHERE tenant_id = $1 AND dataset = $2`, tenant, string(d))
+	return st, err
+}
+
+// EndMerge implements store.Merge.
+func (s *Store) EndMerge(ctx context.Context, st store.Step, tenant int64, state *store.DatasetState) error {
+	return s.step(ctx, st, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE run_dataset SET merged = 1 WHERE run_id = $1 AND dataset = $2`, st.Lease.Run, string(st.Dataset)); err != nil {
+			return err
+		}
+		if state == nil {
+			return nil
+		}
+		var snapshot int64
+		if !state.Snapshot.IsZero() {
+			snapshot = state.Snapshot.UnixMicro()
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO dataset_state (tenant_id, dataset, snapshot, rows_read, mapping_version, guard_since, guard_snapshot) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (tenant_id, dataset) DO UPDATE SET snapshot = excluded.snapshot, rows_read = excluded.rows_read, mapping_version = excluded.mapping_version,
+				guard_since = excluded.guard_since, guard_snapshot = excluded.guard_snapshot`,
+			tenant, string(st.Dataset), snapshot, state.RowsRead, state.MappingVersion, micros(state.Guard.Since), micros(state.Guard.Snapshot))
+		return err
+	})
+}
+
+// Uncovered implements store.Merge.
+func (s *Store) Uncovered(ctx context.Context, d muster.Dataset, tenant, connector int64, snapshot time.Time) (int, error) {
+	var n int
+	err := s.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM machine_scope c LEFT JOIN machine_dataset s ON s.machine_id = c.machine_id AND s.dataset = $1
+		WHERE c.connector_id = $2 AND c.reason = '' AND (s.looked_at IS NULL OR s.looked_at <> $3 OR (s.assessed_at IS NULL AND c.since >= $3))`,
+		string(d), connector, snapshot.UnixMicro()).Scan(&n)
+	return n, s.explain(err)
+}

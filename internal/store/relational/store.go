@@ -1,0 +1,210 @@
+// Package relational implements the roles of store in SQL that both engines share;
+// what truly differs is a method of Engine. It must not know the Defender API.
+package relational
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"muster"
+	"muster/internal/wire"
+)
+
+// Engine is what differs between databases.
+type Engine interface {
+	Name() string
+	// Explain turns the driver's error into one with a code where a person can act on it.
+	Explain(err error) error
+}
+
+// Store is a database of Muster. Writers wait their turn behind a fair gate, so that a
+// long merge does not starve a heartbeat.
+type Store struct {
+	engine Engine
+	write  *sql.DB
+	read   *sql.DB
+	gate   chan struct{}
+}
+
+// New builds a store over two pools, which may be the same. Writes pass the gate one at
+// a time when fair is set.
+func New(engine Engine, write, read *sql.DB, fair bool) *Store {
+	s := &Store{engine: engine, write: write, read: read}
+	if fair {
+		s.gate = make(chan struct{}, 1)
+	}
+	return s
+}
+
+// Close ends both pools.
+func (s *Store) Close() error {
+	err := s.write.Close()
+	if s.read != s.write {
+		err = errors.Join(err, s.read.Close())
+	}
+	return err
+}
+
+// update runs fn in one write transaction.
+func (s *Store) update(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	if s.gate != nil {
+		select {
+		case s.gate <- struct{}{}:
+			defer func() { <-s.gate }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return s.explain(err)
+	}
+	if err := fn(tx); err != nil {
+		_ = tx.Rollback() // the first error is the one to tell
+		return s.explain(err)
+	}
+	return s.explain(tx.Commit())
+}
+
+// leased runs fn in a write transaction that has first proved the lease: a zombie's
+// fence matches no row, and locking the run's row keeps a successor out meanwhile.
+func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *sql.Tx) error) error {
+	return s.update(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET fence = fence WHERE id = $1 AND fence = $2 AND state IN ('dispatched', 'running', 'merging')`, l.Run, l.Fence))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return muster.ErrLeaseLost
+		}
+		return fn(tx)
+	})
+}
+
+func (s *Store) explain(err error) error {
+	var known *muster.Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, muster.ErrConflict) {
+		return err
+	}
+	return s.engine.Explain(err)
+}
+
+// each runs a query on the readers' pool and calls scan for every row.
+func (s *Store) each(ctx context.Context, scan func(rows *sql.Rows) error, query string, args ...any) error {
+	return s.explain(each(ctx, s.read, scan, query, args...))
+}
+
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func each(ctx context.Context, q queryer, scan func(rows *sql.Rows) error, query string, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func affected(r sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// micros stores a time; zero is NULL.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// fromMicros reads a time; NULL is zero.
+func fromMicros(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(n.Int64).UTC()
+}
+
+// maxArgs bounds the bound values of one statement: below SQLite's 32,766 and
+// PostgreSQL's 65,535, and no gain was measured beyond some hundred rows.
+const maxArgs = 4000
+
+// insertRows runs "head VALUES (…), (…) tail" in pieces; row i's values come from values(i, args).
+func insertRows(ctx context.Context, tx *sql.Tx, head, tail string, columns, n int, values func(i int, args []any) []any) error {
+	per := max(1, maxArgs/columns)
+	args := make([]any, 0, min(n, per)*columns)
+	var stmt *sql.Stmt
+	for at := 0; at < n; at += per {
+		size := min(per, n-at)
+		args = args[:0]
+		for i := range size {
+			args = values(at+i, args)
+		}
+		if size < per || stmt == nil {
+			if stmt != nil {
+				stmt.Close()
+			}
+			var err error
+			if stmt, err = tx.PrepareContext(ctx, head+" VALUES "+tuples(columns, size)+" "+tail); err != nil {
+				return err
+			}
+		}
+		if _, err := stmt.ExecContext(ctx, args...); err != nil {
+			stmt.Close()
+			return err
+		}
+	}
+	if stmt != nil {
+		return stmt.Close()
+	}
+	return nil
+}
+
+// tuples writes ($1,$2),($3,$4)… for n rows of some columns.
+func tuples(columns, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('(')
+		for c := range columns {
+			if c > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, "$%d", i*columns+c+1)
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// inIDs calls fn with pieces of ids and the matching "($1,$2,…)" list.
+func inIDs(ids []int64, fn func(list string, args []any) error) error {
+	for len(ids) > 0 {
+		n := min(len(ids), maxArgs)
+		args := make([]any, n)
+		for i, id := range ids[:n] {
+			args[i] = id
+		}
+		if err := fn(tuples(n, 1), args); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"muster"
+	"muster/internal/wire"
+)
+
+// Connectors remembers what is configured. A missing one is muster.ErrNotFound.
+type Connectors interface {
+	Connector(ctx context.Context, name string) (muster.Connector, error)
+	// SaveConnector makes the connector or, where its settings differ, raises their version.
+	SaveConnector(ctx context.Context, name string, s muster.Settings, now time.Time) (muster.Connector, error)
+	// FixTenant binds the connector to the token's tenant, once and for ever. Another
+	// tenant than the bound one is muster.ErrConflict.
+	FixTenant(ctx context.Context, connector int64, tenant string) error
+}
+
+// RunHead is a run as the control path sees it.
+type RunHead struct {
+	ID              int64
+	Connector       muster.Connector // settings as of the run's dispatch
+	State           muster.RunState
+	Full            bool
+	Tenant          int64 // 0 before the first sign-in
+	Fence           int64
+	LeaseUntil      time.Time
+	Lost            int
+	CancelAsked     bool
+	SettingsVersion int64
+}
+
+// Runs remembers what is gathered. Moves that the run's state does not allow are
+// muster.ErrConflict; a lease that somebody else has taken over is muster.ErrLeaseLost.
+type Runs interface {
+	// QueueRun queues a run of the connector's present settings, or returns the one that
+	// is queued already.
+	QueueRun(ctx context.Context, connector int64, trigger string, full bool, now time.Time) (int64, error)
+	// ActiveRun is the connector's dispatched, running or merging run.
+	ActiveRun(ctx context.Context, connector int64) (RunHead, bool, error)
+	Run(ctx context.Context, id int64) (RunHead, error)
+	// ClaimReading takes a queued run, ClaimMerge one whose reading has ended. Two callers never get
+	// the same one: the second is muster.ErrConflict.
+	ClaimReading(ctx context.Context, run int64, now, until time.Time) (wire.Lease, RunHead, error)
+	ClaimMerge(ctx context.Context, run int64, now, until time.Time) (wire.Lease, RunHead, error)
+	// BindTenant says which tenant the run reads: the token's tid.
+	BindTenant(ctx context.Context, l wire.Lease, tenant string) error
+	Renew(ctx context.Context, l wire.Lease, until time.Time, p wire.Progress) (wire.Order, error)
+	// EndReading records the outcome: to merging, or to failed or cancelled.
+	EndReading(ctx context.Context, l wire.Lease, o wire.Outcome, now time.Time) error
+	// EndRun records the end of the merge.
+	EndRun(ctx context.Context, l wire.Lease, state muster.RunState, warnings []muster.Notice, failure *muster.Notice, now time.Time) error
+	// Requeue gives up a reading whose lease has run out; the third time it is abandoned.
+	Requeue(ctx context.Context, run int64, now time.Time) (muster.RunState, error)
+	// Drop ends a run that is not worth going on with, and what it staged.
+	Drop(ctx context.Context, run int64, state muster.RunState, why muster.Notice, now time.Time) error
+	// Report is the run with its datasets.
+	Report(ctx context.Context, run int64) (muster.Run, error)
+}
+
+// Budgets reserves calls of tightly limited endpoints across runs and restarts.
+type Budgets interface {
+	// Reserve books n calls if the windows allow them now; else it books nothing and
+	// says how long to wait.
+	Reserve(ctx context.Context, key BudgetKey, n int, windows []Window, now time.Time) (wait time.Duration, err error)
+}
+
+// BudgetKey is what Microsoft counts by.
+type BudgetKey struct{ Tenant, Client, Endpoint string }
+
+// Window allows Calls within Span.
+type Window struct {
+	Span  time.Duration
+	Calls int
+}
