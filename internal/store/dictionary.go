@@ -39,6 +39,10 @@ type Dictionary interface {
 	SaveEvidence(ctx context.Context, e []Evidence) error
 	// EvidenceOf reads paths back, in any order.
 	EvidenceOf(ctx context.Context, hashes [][16]byte) (map[[16]byte]Evidence, error)
+	// FactsOf reads documents back by id.
+	FactsOf(ctx context.Context, ids []int64) (map[int64][]byte, error)
+	// MetCVEs are all CVEs that any row has named.
+	MetCVEs(ctx context.Context) (map[string]int64, error)
 	// ExposureSoftware calls back for every exposure above the given id.
 	ExposureSoftware(ctx context.Context, above int64, each func(exposure int64, k ExposureKey)) error
 	// HashKey is this database's own 32-byte key for evidence.

@@ -141,7 +141,7 @@ type CatalogueRow struct {
 type Merge interface {
 	// Machines reads rows by id.
 	Machines(ctx context.Context, ids []int64) (map[int64]MachineRow, error)
-	// TenantMachines calls back for every machine of a tenant, in id order.
+	// TenantMachines calls back for every machine of a tenant, in id order, without attributes.
 	TenantMachines(ctx context.Context, tenant int64, each func(MachineRow) error) error
 	ConnectorScopes(ctx context.Context, connector int64, each func(ScopeRow)) error
 	MergeMachines(ctx context.Context, s MachineStep) error
@@ -164,6 +164,8 @@ type Merge interface {
 	DatasetState(ctx context.Context, tenant int64, d muster.Dataset) (DatasetState, error)
 	// EndMerge ends a dataset's merge; state is saved unless nil.
 	EndMerge(ctx context.Context, s Step, tenant int64, state *DatasetState) error
-	// Uncovered counts the machines in the connector's scope that snapshot does not cover.
-	Uncovered(ctx context.Context, d muster.Dataset, tenant, connector int64, snapshot time.Time) (int, error)
+	// ScopedElsewhere lists the machines that another connector has in scope.
+	ScopedElsewhere(ctx context.Context, connector int64, each func(machine int64)) error
+	// AnyOpen tells whether a table holds an open row of the tenant's machines.
+	AnyOpen(ctx context.Context, kind ItemKind, tenant int64) (bool, error)
 }

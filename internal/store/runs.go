@@ -24,7 +24,8 @@ type RunHead struct {
 	Connector       muster.Connector // settings as of the run's dispatch
 	State           muster.RunState
 	Full            bool
-	Tenant          int64 // 0 before the first sign-in
+	Tenant          int64  // 0 before the first sign-in
+	TenantGUID      string // the token's tid
 	Fence           int64
 	LeaseUntil      time.Time
 	Lost            int

@@ -228,6 +228,34 @@ func (s *Store) EvidenceOf(ctx context.Context, hashes [][16]byte) (map[[16]byte
 	return found, nil
 }
 
+// FactsOf implements store.Dictionary.
+func (s *Store) FactsOf(ctx context.Context, ids []int64) (map[int64][]byte, error) {
+	found := make(map[int64][]byte, len(ids))
+	err := inIDs(ids, func(list string, args []any) error {
+		return s.each(ctx, func(rows *sql.Rows) error {
+			var id int64
+			var document string
+			err := rows.Scan(&id, &document)
+			found[id] = []byte(document)
+			return err
+		}, `SELECT id, attributes FROM facts WHERE id IN `+list, args...)
+	})
+	return found, err
+}
+
+// MetCVEs implements store.Dictionary.
+func (s *Store) MetCVEs(ctx context.Context) (map[string]int64, error) {
+	met := map[string]int64{}
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		var id int64
+		var cve string
+		err := rows.Scan(&id, &cve)
+		met[cve] = id
+		return err
+	}, `SELECT id, cve FROM cve`)
+	return met, err
+}
+
 // ExposureSoftware implements store.Dictionary.
 func (s *Store) ExposureSoftware(ctx context.Context, above int64, fn func(int64, store.ExposureKey)) error {
 	return s.each(ctx, func(rows *sql.Rows) error {

@@ -3,13 +3,12 @@ package relational
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"muster"
 	"muster/internal/store"
 )
 
-const machineColumns = `m.id, m.machine_id, d.device_id, m.attributes, m.first_seen, m.last_seen, m.aad_device_id, m.merged_into, m.superseded, m.listed_at, m.unseen_since, m.missing_since`
+const machineColumns = `m.first_seen, m.last_seen, m.aad_device_id, m.merged_into, m.superseded, m.listed_at, m.unseen_since, m.missing_since`
 
 func scanMachine(rows *sql.Rows) (m store.MachineRow, err error) {
 	var device, attributes, aad, merged sql.NullString
@@ -33,7 +32,7 @@ func (s *Store) Machines(ctx context.Context, ids []int64) (map[int64]store.Mach
 			m, err := scanMachine(rows)
 			found[m.ID] = m
 			return err
-		}, `SELECT `+machineColumns+` FROM machine m LEFT JOIN device d ON d.id = m.device_id WHERE m.id IN `+list, args...)
+		}, `SELECT m.id, m.machine_id, d.device_id, m.attributes, `+machineColumns+` FROM machine m LEFT JOIN device d ON d.id = m.device_id WHERE m.id IN `+list, args...)
 	})
 	return found, err
 }
@@ -46,7 +45,7 @@ func (s *Store) TenantMachines(ctx context.Context, tenant int64, fn func(store.
 			return err
 		}
 		return fn(m)
-	}, `SELECT `+machineColumns+` FROM machine m LEFT JOIN device d ON d.id = m.device_id WHERE m.tenant_id = $1 ORDER BY m.id`, tenant)
+	}, `SELECT m.id, m.machine_id, d.device_id, NULL, `+machineColumns+` FROM machine m LEFT JOIN device d ON d.id = m.device_id WHERE m.tenant_id = $1 ORDER BY m.id`, tenant)
 }
 
 // ConnectorScopes implements store.Merge.
@@ -255,11 +254,20 @@ func (s *Store) EndMerge(ctx context.Context, st store.Step, tenant int64, state
 	})
 }
 
-// Uncovered implements store.Merge.
-func (s *Store) Uncovered(ctx context.Context, d muster.Dataset, tenant, connector int64, snapshot time.Time) (int, error) {
+// ScopedElsewhere implements store.Merge.
+func (s *Store) ScopedElsewhere(ctx context.Context, connector int64, fn func(int64)) error {
+	return s.each(ctx, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		fn(id)
+		return err
+	}, `SELECT DISTINCT machine_id FROM machine_scope WHERE connector_id <> $1 AND reason = ''`, connector)
+}
+
+// AnyOpen implements store.Merge.
+func (s *Store) AnyOpen(ctx context.Context, kind store.ItemKind, tenant int64) (bool, error) {
 	var n int
-	err := s.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM machine_scope c LEFT JOIN machine_dataset s ON s.machine_id = c.machine_id AND s.dataset = $1
-		WHERE c.connector_id = $2 AND c.reason = '' AND (s.looked_at IS NULL OR s.looked_at <> $3 OR (s.assessed_at IS NULL AND c.since >= $3))`,
-		string(d), connector, snapshot.UnixMicro()).Scan(&n)
-	return n, s.explain(err)
+	err := s.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM `+string(kind)+` i JOIN machine m ON m.id = i.machine_id
+		WHERE m.tenant_id = $1 AND i.closed_at IS NULL LIMIT 1) one`, tenant).Scan(&n)
+	return n > 0, s.explain(err)
 }

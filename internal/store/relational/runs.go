@@ -26,14 +26,16 @@ func states(all []muster.RunState) string {
 // abandonAfter is how often a run may lose its worker (SPEC §4).
 const abandonAfter = 3
 
-const runColumns = `r.id, r.connector_id, c.name, c.tenant_id, r.settings, r.settings_version, r.state, r.full_read, r.fence, r.lease_until, r.lost, r.cancel_asked, COALESCE(r.tenant_id, 0)`
+const runColumns = `r.id, r.connector_id, c.name, c.tenant_id, r.settings, r.settings_version, r.state, r.full_read, r.fence, r.lease_until, r.lost, r.cancel_asked, COALESCE(r.tenant_id, 0), COALESCE(t.tenant_id, '')`
+
+const runTables = ` FROM run r JOIN connector c ON c.id = r.connector_id LEFT JOIN tenant t ON t.id = r.tenant_id `
 
 func scanRun(row interface{ Scan(...any) error }) (store.RunHead, error) {
 	var h store.RunHead
 	var settings string
 	var lease sql.NullInt64
 	var full, cancel int64
-	err := row.Scan(&h.ID, &h.Connector.ID, &h.Connector.Name, &h.Connector.Tenant, &settings, &h.SettingsVersion, &h.State, &full, &h.Fence, &lease, &h.Lost, &cancel, &h.Tenant)
+	err := row.Scan(&h.ID, &h.Connector.ID, &h.Connector.Name, &h.Connector.Tenant, &settings, &h.SettingsVersion, &h.State, &full, &h.Fence, &lease, &h.Lost, &cancel, &h.Tenant, &h.TenantGUID)
 	if err != nil {
 		return h, err
 	}
@@ -66,7 +68,7 @@ func (s *Store) QueueRun(ctx context.Context, connector int64, trigger string, f
 
 // ActiveRun implements store.Runs.
 func (s *Store) ActiveRun(ctx context.Context, connector int64) (store.RunHead, bool, error) {
-	h, err := scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+` FROM run r JOIN connector c ON c.id = r.connector_id
+	h, err := scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+runTables+`
 		WHERE r.connector_id = $1 AND r.state IN ('dispatched', 'running', 'merging')`, connector))
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, false, nil
@@ -76,7 +78,7 @@ func (s *Store) ActiveRun(ctx context.Context, connector int64) (store.RunHead, 
 
 // Run implements store.Runs.
 func (s *Store) Run(ctx context.Context, id int64) (store.RunHead, error) {
-	h, err := scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+` FROM run r JOIN connector c ON c.id = r.connector_id WHERE r.id = $1`, id))
+	h, err := scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+runTables+`WHERE r.id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, fmt.Errorf("run %d: %w", id, muster.ErrNotFound)
 	}
@@ -105,7 +107,7 @@ func (s *Store) claim(ctx context.Context, run int64, until time.Time, query str
 		if n == 0 {
 			return fmt.Errorf("run %d cannot be claimed: %w", run, muster.ErrConflict)
 		}
-		h, err = scanRun(tx.QueryRowContext(ctx, `SELECT `+runColumns+` FROM run r JOIN connector c ON c.id = r.connector_id WHERE r.id = $1`, run))
+		h, err = scanRun(tx.QueryRowContext(ctx, `SELECT `+runColumns+runTables+`WHERE r.id = $1`, run))
 		return err
 	})
 	return wire.Lease{Run: run, Fence: h.Fence, Until: until}, h, err

@@ -1,0 +1,257 @@
+package ingest
+
+import (
+	"context"
+	"slices"
+
+	"muster"
+	"muster/internal/mapping"
+	"muster/internal/store"
+)
+
+// listed is one machine of the staged list.
+type listed struct {
+	placement
+	facts    machineFacts
+	document []byte
+	doubles  int64
+}
+
+// machines merges the machine list: attributes with their history, scope, device.
+func (m *merge) machines(ctx context.Context, st store.StagedDataset) error {
+	before, err := m.connectorScopes(ctx, m.run.Connector.ID)
+	if err != nil {
+		return err
+	}
+	elsewhere := map[int64]bool{}
+	if err := m.stores.ScopedElsewhere(ctx, m.run.Connector.ID, func(id int64) { elsewhere[id] = true }); err != nil {
+		return err
+	}
+	seen := map[int64]bool{} // rejected rows: known by their id alone
+	var batch []listed
+	cursor := st.Cursor
+	err = m.groups(ctx, muster.Machines, st.Cursor, func(key int64, rows []distinct, rejected bool) error {
+		if rejected {
+			seen[key] = true
+		}
+		p, ok := m.scope.find(key)
+		if len(rows) == 0 || !ok {
+			return nil
+		}
+		f, document, ok := decodeMachine(rows[0].payload)
+		if !ok {
+			return errRecord
+		}
+		batch = append(batch, listed{p, f, slices.Clone(document), rows[0].doubles})
+		if cursor = key; len(batch) < block {
+			return nil
+		}
+		err := m.applyMachines(ctx, cursor, batch, before, elsewhere)
+		batch = batch[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := m.applyMachines(ctx, cursor, batch, before, elsewhere); err != nil {
+		return err
+	}
+	return m.unlisted(ctx, st, before, seen, cursor)
+}
+
+func (m *merge) applyMachines(ctx context.Context, cursor int64, batch []listed, before map[int64]store.ScopeRow, elsewhere map[int64]bool) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	ids := make([]int64, 0, 2*len(batch))
+	for _, l := range batch {
+		ids = append(ids, l.id, l.founder)
+	}
+	known, err := m.stores.Machines(ctx, ids)
+	if err != nil {
+		return err
+	}
+	step := store.MachineStep{Step: m.step(muster.Machines, cursor), Connector: m.run.Connector.ID}
+	for _, l := range batch {
+		old := known[l.id]
+		step.Counts.Duplicates += l.doubles
+		if old.ListedAt.After(m.scope.at) {
+			step.Counts.Unchanged++ // an older list changes nothing
+			continue
+		}
+		changes := m.attributeChanges(old, l.document)
+		switch {
+		case l.reason != muster.InScope:
+			step.Counts.OutOfScope++
+		case old.Attributes == nil:
+			step.Counts.New++
+		case len(changes) > 0:
+			step.Counts.Changed++
+		default:
+			step.Counts.Unchanged++
+		}
+		step.Changes = append(step.Changes, changes...)
+		step.Machines = append(step.Machines, store.MachineRow{ID: l.id, Device: deviceID(m.tenant(), known[l.founder].MachineID), Attributes: l.document,
+			FirstSeen: l.facts.FirstSeen, LastSeen: l.facts.LastSeen, AADDeviceID: l.facts.AADDeviceID, MergedInto: l.facts.MergedInto,
+			Superseded: l.reason == muster.OutSuperseded, ListedAt: m.scope.at})
+		m.place(&step, l.placement, before, elsewhere)
+	}
+	return m.stores.MergeMachines(ctx, step)
+}
+
+// tenant names the tenant in device ids.
+func (m *merge) tenant() string { return m.run.TenantGUID }
+
+// place records a scope that changed, and who came in.
+func (m *merge) place(step *store.MachineStep, p placement, before map[int64]store.ScopeRow, elsewhere map[int64]bool) {
+	old, have := before[p.id]
+	if have && old.Reason == p.reason {
+		return
+	}
+	row := store.ScopeRow{Machine: p.id, Reason: p.reason, Since: m.scope.at}
+	if have && old.Reason != muster.InScope && p.reason != muster.InScope {
+		row.Since = old.Since // out since then, for another reason
+	}
+	step.Scopes = append(step.Scopes, row)
+	if p.reason == muster.InScope && !elsewhere[p.id] {
+		step.Entered = append(step.Entered, p.id)
+	}
+}
+
+func (m *merge) attributeChanges(old store.MachineRow, document []byte) []store.Change {
+	if old.Attributes == nil {
+		return nil
+	}
+	return m.changes(old.ID, old.Attributes, document)
+}
+
+func (m *merge) changes(machine int64, before, after []byte) []store.Change {
+	if before == nil || string(before) == string(after) {
+		return nil
+	}
+	var all []store.Change
+	for _, c := range mapping.Diff(before, after) {
+		all = append(all, store.Change{Machine: machine, At: m.scope.at, Attribute: c.Attribute, Old: c.Old, New: c.New})
+	}
+	return all
+}
+
+// unlisted settles the known machines that a complete list lacks (SPEC §2.5).
+func (m *merge) unlisted(ctx context.Context, st store.StagedDataset, before map[int64]store.ScopeRow, seen map[int64]bool, cursor int64) error {
+	absent, err := m.absentMachines(ctx, seen)
+	if err != nil {
+		return err
+	}
+	read, state, err := m.guard(ctx, muster.Machines, st, 0, 0)
+	if err != nil {
+		return err
+	}
+	if state == nil || read.Shrunken {
+		return m.end(ctx, muster.Machines, cursor, state)
+	}
+	notFound := map[int64]bool{}
+	for r, err := range records(ctx, m.stores, m.run.ID, gone, 0) {
+		if err != nil {
+			return err
+		}
+		notFound[int64(r.key)] = true
+	}
+	step := store.MachineStep{Step: m.step(muster.Machines, cursor), Connector: m.run.Connector.ID}
+	for _, row := range absent {
+		if row.UnseenSince.IsZero() {
+			row.UnseenSince = m.scope.at
+		}
+		if notFound[row.ID] || m.scope.at.Sub(row.UnseenSince) >= muster.MissingAfter {
+			row.MissingSince = m.scope.at
+		}
+		step.Machines = append(step.Machines, row)
+		p, _ := m.scope.find(row.ID)
+		if p.reason == muster.InScope { // neither merged nor superseded
+			p.reason = muster.OutMissing
+		}
+		if _, scoped := before[row.ID]; scoped && (p.reason != muster.OutMissing || !row.MissingSince.IsZero()) {
+			m.place(&step, p, before, nil)
+		}
+	}
+	if len(step.Machines) > 0 {
+		if err := m.stores.MergeMissing(ctx, step); err != nil {
+			return err
+		}
+	}
+	return m.end(ctx, muster.Machines, cursor, state)
+}
+
+// absentMachines are those that were listed once, are not now, and are not settled yet.
+func (m *merge) absentMachines(ctx context.Context, seen map[int64]bool) ([]store.MachineRow, error) {
+	var absent []store.MachineRow
+	err := m.stores.TenantMachines(ctx, m.run.Tenant, func(row store.MachineRow) error {
+		p, ok := m.scope.find(row.ID)
+		if ok && !p.listed && !seen[row.ID] && !row.ListedAt.IsZero() && row.MissingSince.IsZero() {
+			absent = append(absent, row)
+		}
+		return nil
+	})
+	return absent, err
+}
+
+// documents merges a dataset of one row a machine.
+func (m *merge) documents(ctx context.Context, dataset muster.Dataset, st store.StagedDataset) error {
+	read, state, err := m.guard(ctx, dataset, st, 0, 0)
+	if err != nil {
+		return err
+	}
+	type document struct {
+		machine int64
+		seen    int64
+		text    []byte
+		doubles int64
+	}
+	var batch []document
+	cursor := st.Cursor
+	apply := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		ids := make([]int64, len(batch))
+		for i, d := range batch {
+			ids[i] = d.machine
+		}
+		states, err := m.stores.States(ctx, dataset, ids)
+		if err != nil {
+			return err
+		}
+		step := store.DocumentStep{Step: m.step(dataset, cursor)}
+		for _, d := range batch {
+			old := states[d.machine]
+			step.Counts.Duplicates += d.doubles
+			p, _ := m.scope.find(d.machine)
+			j := muster.Judge(read, old.Known, muster.Sighting{Rows: 1, LastSeen: p.lastSeen})
+			if !j.Apply {
+				step.Counts.Unchanged++
+				continue
+			}
+			countDocument(&step.Counts, old.Attributes, d.text)
+			step.Changes = append(step.Changes, m.changes(d.machine, old.Attributes, d.text)...)
+			step.States = append(step.States, store.State{Machine: d.machine, Known: j.Known, LastConfirmed: numberTime(d.seen), OpenRows: 1, Attributes: d.text})
+		}
+		batch = batch[:0]
+		return m.stores.MergeDocuments(ctx, step)
+	}
+	err = m.groups(ctx, dataset, st.Cursor, func(key int64, rows []distinct, _ bool) error {
+		if len(rows) == 0 {
+			return nil
+		}
+		batch = append(batch, document{key, orderTime(rows[0].payload), slices.Clone(rows[0].payload[8:]), rows[0].doubles})
+		if cursor = key; len(batch) < block {
+			return nil
+		}
+		return apply()
+	})
+	if err != nil {
+		return err
+	}
+	if err := apply(); err != nil {
+		return err
+	}
+	return m.end(ctx, dataset, cursor, state)
+}
