@@ -159,6 +159,21 @@ type AssetSoftware struct {
 	EndOfSupportDate           *string  `json:"endOfSupportDate"`
 }
 
+// AssetNonCPESoftware is one row of SoftwareInventoryNoProductCodeByMachine and of
+// SoftwareInventoryNonCpeExport: software without a product code.
+type AssetNonCPESoftware struct {
+	DeviceID                  *string `json:"deviceId"`
+	RbacGroupID               int64   `json:"rbacGroupId"`
+	RbacGroupName             *string `json:"rbacGroupName"`
+	DeviceName                *string `json:"deviceName"`
+	OSPlatform                *string `json:"osPlatform"`
+	SoftwareVendor            *string `json:"softwareVendor"`
+	SoftwareName              *string `json:"softwareName"`
+	SoftwareVersion           *string `json:"softwareVersion"`
+	SoftwareLastSeenTimestamp *string `json:"softwareLastSeenTimestamp"`
+	RegistryPath              *string `json:"registryPath"`
+}
+
 // Vulnerability is one entity of GET /api/vulnerabilities.
 type Vulnerability struct {
 	ID                  string   `json:"id"`
