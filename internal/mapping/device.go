@@ -1,0 +1,48 @@
+package mapping
+
+// device is the machine list's description of a device (GET /api/machines).
+func device() table {
+	return table{
+		dataset: "machines", dataType: "Device", endpoint: "GET /api/machines", permission: "Machine.Read.All",
+		attributes: []Attribute{
+			beside(AsIdentity, "id", "Discovery.MDE.MachineId", rowText, "", "Identity at the source; never the global key"),
+			kept("computerDnsName", "DeviceName", firstLabelUpper, "", ""),
+			kept("computerDnsName", "DisplayName", asGiven, "", ""),
+			kept("computerDnsName", "Network.TCPIP.HostName", firstLabelLower, "", ""),
+			kept("computerDnsName", "Network.TCPIP.FQDN", qualifiedName, "", ""),
+			kept("aadDeviceId", "AzureAD.DeviceId", lower, "GUID", "Strong match key; absent when not joined"),
+			kept("isAadJoined", "AzureAD.IsJoined", boolean, "", ""),
+			kept("osPlatform", "OS.Name", platformName, "", ""),
+			kept("osPlatform", "OS.Platform", asGiven, "", ""),
+			kept("version", "OS.Version", asGiven, "", "For example 22H2"),
+			kept("osVersion", "OS.VersionRaw", asGiven, "", "Often absent"),
+			kept("osBuild", "OS.BuildNumber", integer, "", "Absent or of little meaning outside Windows"),
+			kept("osArchitecture", "OS.Architecture", asGiven, "", ""),
+			kept("osProcessor", "Processor.Architecture", asGiven, "", ""),
+			kept("lastIpAddress", "Network.TCPIP.Address", asGiven, "", "IPv4 or IPv6"),
+			kept("lastExternalIpAddress", "Network.ExternalAddress", asGiven, "", "Never a match key"),
+			adapter("ipAddress", "IPAddress", "Loopback dropped; empty left out", "", "IPv4 or IPv6"),
+			adapter("macAddress", "PhysicalAddress", "Colon form, upper case; empty and all zero left out", "", "Shared addresses (dock, VPN) are no match keys"),
+			adapter("type", "Description", "As given; empty left out", "Unknown, Other, Ethernet, TokenRing, PPP, SoftwareLoopback, ATM, IEEE80211, Tunnel, IEEE1394", ""),
+			adapter("operationalStatus", "Status", "As given; empty left out", "Up, Down, Testing, Unknown, Dormant, Present, LowerLayerDown", ""),
+			kept("firstSeen", "Discovery.MDE.FirstSeen", moment, "UTC", ""),
+			kept("lastSeen", "Discovery.MDE.LastSeen", moment, "UTC", "The last full report, about every 24 hours"),
+			kept("machineTags", "Discovery.MDE.Tags", set, "", "A set"),
+			kept("rbacGroupId", "Discovery.MDE.DeviceGroup.Id", integer, "", "0 = none"),
+			kept("rbacGroupName", "Discovery.MDE.DeviceGroup.Name", asGiven, "", ""),
+			kept("deviceValue", "Discovery.MDE.DeviceValue", enum("Low", "Normal", "High"), "", ""),
+			kept("managedBy", "Discovery.MDE.ManagedBy", enum("Unknown", "Intune", "SystemCenterConfigurationManager", "MicrosoftDefenderForEndpoint"), "", ""),
+			kept("managedByStatus", "Discovery.MDE.ManagedByStatus", enum("Unknown", "Success", "Error"), "", ""),
+			kept("agentVersion", "Security.MDE.SensorVersion", asGiven, "", ""),
+			kept("mergedIntoMachineId", "Discovery.MDE.MergedInto", asGiven, "", "Points to the surviving machine; makes no device"),
+			kept("isPotentialDuplication", "Discovery.MDE.PotentialDuplicate", boolean, "", "A flag for whoever looks at reconciliation"),
+			kept("isExcluded", "Discovery.MDE.Excluded", boolean, "", ""),
+			kept("exclusionReason", "Discovery.MDE.ExclusionReason", enum("Other", "InactiveDevice", "DuplicateDevice", "DeviceDoesNotExist", "DeviceOutOfScope"), "", ""),
+			kept("vmMetadata.vmId", "Cloud.VmId", asGiven, "", "Match key; vm_metadata is accepted too"),
+			kept("vmMetadata.cloudProvider", "Cloud.Provider", enum("Unknown", "Azure"), "", ""),
+			kept("vmMetadata.resourceId", "Cloud.ResourceId", asGiven, "", ""),
+			kept("vmMetadata.subscriptionId", "Cloud.SubscriptionId", asGiven, "", ""),
+			kept("*", "Discovery.MDE.Unmapped", leftover, "", "Kept raw, so that nothing new at the source is lost"),
+		},
+	}
+}
