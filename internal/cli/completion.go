@@ -254,7 +254,8 @@ func fishCompletion(name string, places []place) string {
 	at := "__" + name + "_at"
 	fmt.Fprintf(&b, "# fish completion for %[1]s: %[1]s completion fish | source\nfunction %[2]s\n    set -l at ''\n", name, at)
 	b.WriteString("    for word in (commandline -opc)[2..-1]\n        switch \"$at/$word\"\n")
-	fmt.Fprintf(&b, "            case %s\n                set at \"$at/$word\"\n        end\n    end\n    test \"$at\" = \"$argv[1]\"\nend\n", strings.ReplaceAll(steps(places), "|", " "))
+	fmt.Fprintf(&b, "            case %s\n                set at \"$at/$word\"\n        end\n", strings.ReplaceAll(steps(places), "|", " "))
+	b.WriteString("    end\n    test \"$at\" = \"$argv[1]\"\nend\n")
 	fmt.Fprintf(&b, "complete -c %s -f\n", name)
 	for _, p := range places {
 		here := fmt.Sprintf("complete -c %s -n %s", name, fishQuote(fmt.Sprintf("%s '%s'", at, p.at)))
