@@ -1,6 +1,9 @@
 package emulator
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+	"strconv"
+)
 
 // mix is the world's only source of chance: splitmix64's finaliser folded over parts.
 // The same parts give the same number on every machine and in every release.
@@ -31,8 +34,17 @@ func guid(a, b uint64) string {
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// hex40 is a machine id: 40 hex digits, lower case.
+// hex40 is a machine id: 40 hex digits, lower case, beginning with those of a.
 func hex40(a, b uint64) string {
 	raw := appendHash(appendHash(appendHash(make([]byte, 0, 24), a), mix(a, b)), mix(b, a))
 	return hex.EncodeToString(raw[:20])
+}
+
+// parseHex32 reads the first eight digits of a machine id.
+func parseHex32(id string) (uint32, bool) {
+	if len(id) != 40 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(id[:8], 16, 32)
+	return uint32(n), err == nil
 }
