@@ -93,7 +93,7 @@ func choices(v *kong.Value) []string {
 }
 
 func isFile(v *kong.Value, placeholder string) bool {
-	return strings.HasSuffix(v.Name, "-file") || placeholder == "FILE" || slices.Contains([]string{"path", "existingfile", "filecontent"}, v.Tag.Type)
+	return strings.HasSuffix(v.Name, "-file") || placeholder == "FILE" || placeholder == "F" || slices.Contains([]string{"path", "existingfile", "filecontent"}, v.Tag.Type)
 }
 
 func firstLine(help string) string {
