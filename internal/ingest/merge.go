@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"muster"
 	"muster/internal/mapping"
@@ -23,12 +24,12 @@ type merge struct {
 	scope      *scope
 	staged     map[muster.Dataset]store.StagedDataset
 	dictionary *dictionary
-	warnings   []muster.Notice
+	exposures  *exposures
 }
 
 // Merge applies everything that a run has staged, dataset by dataset, machine by machine,
 // in bounded transactions. It can be repeated after a kill at any point. It returns the
-// warnings that came up.
+// run's warnings, the same whichever lease ends it.
 func (s *Sink) Merge(ctx context.Context, l wire.Lease) ([]muster.Notice, error) {
 	defer s.forget(l.Run)
 	d, err := s.desk(ctx, l)
@@ -42,7 +43,8 @@ func (s *Sink) Merge(ctx context.Context, l wire.Lease) ([]muster.Notice, error)
 	if err != nil {
 		return nil, err
 	}
-	m := &merge{Sink: s, lease: l, run: d.run, scope: d.scope, staged: staged, dictionary: d.dictionary}
+	m := &merge{Sink: s, lease: l, run: d.run, scope: d.scope, staged: staged, dictionary: d.dictionary,
+		exposures: &exposures{store: s.stores, keys: map[int64]store.ExposureKey{}}}
 	for _, dataset := range muster.Datasets {
 		st, ok := staged[dataset]
 		if !ok || st.Merged || st.Completeness.Mode != muster.ModeFull {
@@ -52,7 +54,10 @@ func (s *Sink) Merge(ctx context.Context, l wire.Lease) ([]muster.Notice, error)
 			return nil, fmt.Errorf("merge %s: %w", dataset, err)
 		}
 	}
-	return m.warnings, s.stores.DropStaged(ctx, l.Run)
+	if err := m.stores.DropStaged(ctx, l.Run); err != nil {
+		return nil, err
+	}
+	return m.warnings(ctx)
 }
 
 func (m *merge) dataset(ctx context.Context, dataset muster.Dataset, st store.StagedDataset) error {
@@ -70,10 +75,6 @@ func (m *merge) dataset(ctx context.Context, dataset muster.Dataset, st store.St
 
 func (m *merge) step(dataset muster.Dataset, cursor int64) store.Step {
 	return store.Step{Lease: m.lease, Dataset: dataset, Cursor: cursor}
-}
-
-func (m *merge) warn(code string, dataset muster.Dataset, message, advice string) {
-	m.warnings = append(m.warnings, muster.Notice{Code: code, Message: message, Advice: advice, Dataset: string(dataset)})
 }
 
 // guard compares a complete read with the last one and decides whether it is held back.
@@ -95,8 +96,6 @@ func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.Stag
 		if after.Guard.Since.IsZero() {
 			after.Guard = muster.Guard{Since: m.scope.at, Snapshot: st.Snapshot}
 		}
-		m.warn("shrink_guard", dataset, fmt.Sprintf("%s shrank: %d rows after %d, %d of %d machines lost all of theirs; nothing that is gone was closed", dataset, loss.RowsNow, loss.RowsBefore, lost, had),
-			"Check the source. A run at least 24 hours later that sees the same confirms it; an empty answer must be confirmed by an operator.")
 	}
 	return read, after, nil
 }
@@ -169,8 +168,12 @@ func (m *merge) catalogue(ctx context.Context, st store.StagedDataset) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range batch {
-			countDocument(&counts, before[r.CVE], r.Attributes)
+		for i := range batch {
+			if r := &batch[i]; len(r.Attributes) == 0 {
+				r.Attributes = nil // asked for, not there
+			} else {
+				countDocument(&counts, before[r.CVE], r.Attributes)
+			}
 		}
 		step := m.step(muster.Catalogue, cursor)
 		step.Counts = counts
@@ -182,7 +185,7 @@ func (m *merge) catalogue(ctx context.Context, st store.StagedDataset) error {
 		if len(rows) == 0 {
 			return nil
 		}
-		batch = append(batch, store.CatalogueRow{CVE: key, Attributes: append([]byte(nil), rows[0].payload[8:]...)})
+		batch = append(batch, store.CatalogueRow{CVE: key, Attributes: slices.Clone(rows[0].payload[8:])})
 		counts.Duplicates += rows[0].doubles
 		if cursor = key; len(batch) < block {
 			return nil

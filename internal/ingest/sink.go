@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -78,6 +79,20 @@ func (s *Sink) desk(ctx context.Context, l wire.Lease) (*desk, error) {
 	return d, nil
 }
 
+// SignedIn binds the run to the tenant that the token is for. A connector bound to
+// another one is refused.
+func (s *Sink) SignedIn(ctx context.Context, l wire.Lease, tenant string) error {
+	run, err := s.stores.Run(ctx, l.Run)
+	if err != nil {
+		return err
+	}
+	if bound := run.Connector.Tenant; bound != "" && bound != tenant {
+		return &muster.Error{Meaning: muster.ErrConflict, Code: "tenant_changed", Message: fmt.Sprintf("the token is for tenant %s, the connector belongs to %s", tenant, bound),
+			Advice: "Gather another tenant with a connector of its own."}
+	}
+	return s.stores.BindTenant(ctx, l, tenant)
+}
+
 // Begin starts a dataset. Where an earlier lease left parts of another snapshot, or of a
 // live list (zero time), they are forgotten.
 func (s *Sink) Begin(ctx context.Context, l wire.Lease, dataset muster.Dataset, snapshot time.Time) error {
@@ -150,6 +165,13 @@ func (s *Sink) Done(ctx context.Context, l wire.Lease, dataset muster.Dataset, c
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if st := d.stagers[dataset]; st != nil {
+		if dataset == muster.Catalogue && c.State == muster.Complete {
+			gaps, _, err := s.stores.CatalogueGaps(ctx, math.MaxInt)
+			if err != nil {
+				return err
+			}
+			st.addUndescribed(gaps)
+		}
 		if err := s.commit(ctx, d, st); err != nil {
 			return err
 		}
@@ -330,6 +352,11 @@ func (s *Sink) nameMachines(ctx context.Context, d *desk) error {
 func (s *Sink) Catalogue(ctx context.Context, l wire.Lease) (wire.CatalogueNeed, error) {
 	d, err := s.desk(ctx, l)
 	if err != nil {
+		return wire.CatalogueNeed{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dictionary.met, err = s.stores.MetCVEs(ctx); err != nil {
 		return wire.CatalogueNeed{}, err
 	}
 	state, err := s.stores.DatasetState(ctx, d.run.Tenant, muster.Catalogue)

@@ -14,21 +14,22 @@ import (
 
 // stager turns the batches of one dataset into records.
 type stager struct {
-	desk     *desk
-	dataset  muster.Dataset
-	sequence int64
-	writer   segmentWriter
-	parts    []string
-	counts   muster.Counts
-	rejected []wire.Rejected
-	nameless bool // a rejected row's machine could not be told
-	payload  []byte
-	plans    map[string]*mapping.Plan // by table, for columns as last seen
-	columns  map[string][]wire.Column
+	desk      *desk
+	dataset   muster.Dataset
+	sequence  int64
+	writer    segmentWriter
+	parts     []string
+	counts    muster.Counts
+	rejected  []wire.Rejected
+	nameless  bool // a rejected row's machine could not be told
+	payload   []byte
+	described map[int64]bool           // CVEs that this reading has brought
+	plans     map[string]*mapping.Plan // by table, for columns as last seen
+	columns   map[string][]wire.Column
 }
 
 func newStager(d *desk, dataset muster.Dataset) *stager {
-	return &stager{desk: d, dataset: dataset, plans: map[string]*mapping.Plan{}, columns: map[string][]wire.Column{}}
+	return &stager{desk: d, dataset: dataset, described: map[int64]bool{}, plans: map[string]*mapping.Plan{}, columns: map[string][]wire.Column{}}
 }
 
 func (st *stager) needsScope() bool { return st.dataset != muster.Machines }
@@ -73,8 +74,8 @@ func (st *stager) reject(ctx context.Context, machine, reason string) error {
 		return nil
 	}
 	if st.dataset != muster.Machines {
-		if at, known := st.desk.byMachine[machine]; known {
-			st.writer.add(uint64(st.desk.scope.placements[at].id), rejectedItem, nil)
+		if id, ok := st.place(machine); ok {
+			st.writer.add(uint64(id), rejectedItem, nil)
 		}
 		return nil
 	}
@@ -241,14 +242,10 @@ func (st *stager) takeCatalogue(ctx context.Context, b *wire.Batch) error {
 	if err != nil {
 		return err
 	}
-	met, err := st.metCVEs(ctx)
-	if err != nil {
-		return err
-	}
 	t := tuple{batch: b, at: columnsOf(table)}
 	for i := range b.Len() {
 		t.cells = table.Tuple(b.Rows[i*b.Stride()])
-		id := met[t.text("id")]
+		id := st.desk.dictionary.met[t.text("id")]
 		if id == 0 {
 			st.counts.OutOfScope++ // a CVE that no machine has shown
 			continue
@@ -260,23 +257,21 @@ func (st *stager) takeCatalogue(ctx context.Context, b *wire.Batch) error {
 			}
 			continue
 		}
+		st.described[id] = true
 		st.payload = document.AppendJSON(order(st.payload[:0], timeNumber(t.time("updatedOn"))))
 		st.writer.add(uint64(id), 0, st.payload)
 	}
 	return nil
 }
 
-// metCVEs are those that any row has ever named.
-func (st *stager) metCVEs(ctx context.Context) (map[string]int64, error) {
-	d := st.desk.dictionary
-	if d.met == nil {
-		met, err := d.store.MetCVEs(ctx)
-		if err != nil {
-			return nil, err
+// addUndescribed stages an empty description for every CVE that was asked for and that
+// a whole reading did not bring, so that it is not asked for again.
+func (st *stager) addUndescribed(gaps []string) {
+	for _, cve := range gaps {
+		if id := st.desk.dictionary.met[cve]; id != 0 && !st.described[id] {
+			st.writer.add(uint64(id), 0, order(nil, timeNumber(time.Time{})))
 		}
-		d.met = met
 	}
-	return d.met, nil
 }
 
 var errLayout = fmt.Errorf("batch has another layout than its dataset: %w", muster.ErrInvalid)
@@ -329,7 +324,7 @@ func (st *stager) takeRows(ctx context.Context, b *wire.Batch) error {
 			switch name {
 			case "firstSeenTimestamp", "softwareFirstSeenTimestamp":
 				r.number = numbers[i]
-			case "lastSeenTimestamp", "timestamp":
+			case "lastSeenTimestamp", "timestamp", "softwareLastSeenTimestamp":
 				r.seen = numbers[i]
 			}
 		}

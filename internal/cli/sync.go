@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"muster"
+	"muster/internal/control"
+	"muster/internal/defender"
+	"muster/internal/ingest"
+	"muster/internal/store/relational"
+	"muster/internal/worker"
+)
+
+type reserveFunc = func(context.Context, defender.Group) error
+
+type syncCommand struct {
+	DB string `required:"" placeholder:"URL" help:"Where to: sqlite:PATH (made when absent)."`
+	sourceFlags
+	Full      bool   `help:"Read everything, also what has not changed at the source."`
+	Connector string `default:"default" placeholder:"NAME" help:"The connector that this gathering belongs to; made when absent."`
+	JSON      bool   `help:"Print the result as one JSON object."`
+}
+
+// Run gathers once and says how it ended.
+func (c *syncCommand) Run(ctx context.Context, a *App) error {
+	settings, err := c.settings()
+	if err != nil {
+		return err
+	}
+	if err := muster.ValidName(c.Connector); err != nil {
+		return err
+	}
+	cred, err := c.credential(a.Getenv)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, c.DB, true)
+	if err != nil {
+		return err
+	}
+	run, err := a.gather(ctx, db, gathering{connector: c.Connector, settings: settings, credential: cred, full: c.Full})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if c.JSON {
+		err = writeRun(a.Stdout, run)
+	} else {
+		err = WriteSummary(a.Stdout, run, a.colour(a.Stdout))
+	}
+	if err != nil {
+		return err
+	}
+	return exitOf(run)
+}
+
+func exitOf(run muster.Run) error {
+	switch run.State {
+	case muster.Succeeded:
+		return nil
+	case muster.SucceededWithWarnings:
+		return ended(exitWarnings)
+	default:
+		return ended(exitFailed)
+	}
+}
+
+// gathering is one sync, whoever asks for it.
+type gathering struct {
+	connector  string
+	settings   muster.Settings
+	credential credential
+	full       bool
+}
+
+// gather does one gathering from its queueing to the end of its merge.
+func (a *App) gather(ctx context.Context, db *relational.Store, g gathering) (run muster.Run, err error) {
+	// Refuse what the client cannot be made of before anything is written.
+	probe, err := a.client(g.settings, g.credential, nil)
+	if err != nil {
+		return run, err
+	}
+	probe.Close()
+	sink := ingest.New(db, a.Now, a.log)
+	desk := control.New(db, sink, a.Now, a.log)
+	id, err := desk.Start(ctx, g.connector, "sync", g.settings, g.full)
+	if err != nil {
+		return run, err
+	}
+	progress := a.progress()
+	defer progress.Stop()
+	w := worker.Worker{Board: desk.Board(id), Sink: sink, Source: a.source(g.credential), Log: a.log,
+		Progress: func(d muster.Dataset, rows int64) { progress.Update(string(d), rows) }}
+	if err := w.Once(ctx); err != nil {
+		return run, taken(err, g.connector)
+	}
+	head, err := db.Run(context.WithoutCancel(ctx), id)
+	if err == nil && head.State == muster.Merging {
+		err = desk.Merge(ctx, id)
+	}
+	if err != nil {
+		return run, taken(err, g.connector)
+	}
+	return db.Report(context.WithoutCancel(ctx), id)
+}
+
+// taken explains the loss of a lease to another process.
+func taken(err error, connector string) error {
+	if errors.Is(err, muster.ErrConflict) || errors.Is(err, worker.ErrNoWork) {
+		return &muster.Error{Meaning: muster.ErrConflict, Code: "connector_busy", Message: "another process took over the gathering of connector " + connector,
+			Advice: "Wait until it has ended.", Err: err}
+	}
+	return err
+}
+
+func (a *App) progress() *Progress {
+	if f, ok := a.Stderr.(*os.File); ok {
+		return NewProgress(f)
+	}
+	return &Progress{out: a.Stderr}
+}
