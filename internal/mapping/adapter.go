@@ -66,7 +66,7 @@ func appendAdapter(buf []byte, description, address, physical, status string) []
 		if len(buf) > 1 {
 			buf = append(buf, ',')
 		}
-		buf = appendString(append(buf, f.name...), f.value)
+		buf = AppendString(append(buf, f.name...), f.value)
 	}
 	return append(buf, '}')
 }

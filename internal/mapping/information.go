@@ -56,7 +56,7 @@ func information() table {
 // properties beside it, into one object; in other datasets, and for other names, an
 // unknown column is an error.
 func (p *Plan) addPosture(dataset string, columns []wire.Column, known map[string]bool) error {
-	f := field{key: append(appendString(nil, postureUnmapped), ':'), append: appendKeys}
+	f := field{key: append(AppendString(nil, postureUnmapped), ':'), append: appendKeys}
 	for i, c := range columns {
 		if known[strings.ToLower(c.Name)] {
 			continue

@@ -95,7 +95,7 @@ func (p *Plan) add(a Attribute, columns []wire.Column, positions map[string][]in
 	if a.Stored != InDocument {
 		return nil
 	}
-	f := field{key: append(appendString(nil, a.Key), ':'), append: a.transform.append, source: source{names: a.reads}}
+	f := field{key: append(AppendString(nil, a.Key), ':'), append: a.transform.append, source: source{names: a.reads}}
 	if slices.ContainsFunc(p.fields, func(have field) bool { return string(have.key) == string(f.key) }) {
 		return nil // another field of the same list of objects
 	}

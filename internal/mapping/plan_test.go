@@ -212,7 +212,7 @@ func TestAppendString(t *testing.T) {
 			s = rapid.String().Draw(r, "s")
 		}
 		var back string
-		if err := json.Unmarshal(appendString(nil, s), &back); err != nil || back != strings.ToValidUTF8(s, "\uFFFD") && back != string([]rune(s)) {
+		if err := json.Unmarshal(AppendString(nil, s), &back); err != nil || back != strings.ToValidUTF8(s, "\uFFFD") && back != string([]rune(s)) {
 			r.Fatalf("%q became %q: %v", s, back, err)
 		}
 	})

@@ -2,9 +2,9 @@ package mapping
 
 import "unicode/utf8"
 
-// appendString writes a JSON string (RFC 8259) with the fewest escapes: quote, reverse
+// AppendString writes a JSON string (RFC 8259) with the fewest escapes: quote, reverse
 // solidus, controls. What is not UTF-8 becomes U+FFFD.
-func appendString(buf []byte, s string) []byte {
+func AppendString(buf []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	buf = append(buf, '"')
 	from := 0

@@ -37,12 +37,12 @@ func derived(says string, fn func(string) string) transform {
 		if text = fn(text); text == "" {
 			return buf, nil
 		}
-		return appendString(buf, text), nil
+		return AppendString(buf, text), nil
 	})
 }
 
 var (
-	asGiven = perText("text", "As given", func(buf []byte, _, text string) ([]byte, error) { return appendString(buf, text), nil })
+	asGiven = perText("text", "As given", func(buf []byte, _, text string) ([]byte, error) { return AppendString(buf, text), nil })
 
 	lower           = derived("Lower case", strings.ToLower)
 	firstLabelUpper = derived("First label, upper case", func(name string) string { return strings.ToUpper(firstLabel(name)) })
@@ -67,7 +67,7 @@ var (
 		if buf, err := appendTime(buf, name, text); err == nil {
 			return buf, nil
 		}
-		return appendString(buf, text), nil
+		return AppendString(buf, text), nil
 	})
 
 	set      = transform{gives: "set of text", says: "Sorted, doubles removed", append: appendSet}
@@ -85,10 +85,10 @@ func enum(values ...string) transform {
 	t := perText("text", "Documented spelling, without regard to the source's case; unknown values as given", func(buf []byte, _, text string) ([]byte, error) {
 		for _, known := range values {
 			if strings.EqualFold(known, text) {
-				return appendString(buf, known), nil
+				return AppendString(buf, known), nil
 			}
 		}
-		return appendString(buf, text), nil
+		return AppendString(buf, text), nil
 	})
 	t.values = values
 	return t
@@ -235,7 +235,7 @@ func appendSet(buf []byte, in *source) ([]byte, error) {
 		if i > 0 {
 			buf = append(buf, ',')
 		}
-		buf = appendString(buf, text)
+		buf = AppendString(buf, text)
 	}
 	return append(buf, ']'), nil
 }

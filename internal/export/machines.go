@@ -1,0 +1,115 @@
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"muster"
+	"muster/internal/mapping"
+)
+
+// block is how many machines are read at a time.
+const block = 128
+
+type machine struct {
+	*picked
+	assessed time.Time
+	members  map[string]json.RawMessage // by target attribute, of all datasets with one row a machine
+}
+
+var machineColumns = slices.Concat([]column[machine]{
+	key("tenant_id", func(m *machine) cell { return text(m.Tenant) }),
+	key("machine_id", func(m *machine) cell { return text(m.MachineID) }),
+	col("device_id", func(m *machine) cell { return text(m.Device) }),
+	col("connectors", func(m *machine) cell { return list(m.connectors()) }),
+	col("in_scope", func(m *machine) cell { return boolean(m.inScope) }),
+	col("scope_reason", func(m *machine) cell { return m.scopeReason() }),
+	col("out_of_scope_since", func(m *machine) cell { return instant(m.since) }),
+	col("assessed_at", func(m *machine) cell { return instant(m.assessed) }),
+	col("Discovery.MDE.MachineId", func(m *machine) cell { return text(m.MachineID) }),
+}, attributeColumns())
+
+// attributeColumns are the target attributes of a machine under their own names.
+func attributeColumns() []column[machine] {
+	var columns []column[machine]
+	for _, name := range mapping.MachineKeys() {
+		columns = append(columns, col(name, func(m *machine) cell { return value(m.members[name]) }))
+	}
+	return columns
+}
+
+func writeMachines(ctx context.Context, e *exporter) error {
+	found, err := e.inOrder(ctx)
+	if err != nil {
+		return err
+	}
+	out, err := begin(e, machineColumns)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(found, block) {
+		rows, err := e.describe(ctx, some)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if err := out.row(&rows[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// describe reads all attributes of some machines.
+func (e *exporter) describe(ctx context.Context, some []picked) ([]machine, error) {
+	ids := idsOf(some)
+	listed, err := e.stores.Machines(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]machine, len(some))
+	for i := range some {
+		rows[i].picked = &some[i]
+		rows[i].members = map[string]json.RawMessage{}
+		if err := rows[i].add(listed[ids[i]].Attributes); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range []muster.Dataset{muster.Antivirus, muster.Information} {
+		states, err := e.stores.States(ctx, d, ids)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			if err := rows[i].add(states[ids[i]].Attributes); err != nil {
+				return nil, err
+			}
+		}
+	}
+	assessed, err := e.assessed(ctx, ids)
+	for i := range rows {
+		rows[i].assessed = assessed[ids[i]]
+	}
+	return rows, err
+}
+
+func (m *machine) add(raw []byte) error {
+	members, err := document(raw)
+	for name, v := range members {
+		m.members[name] = v
+	}
+	return err
+}
+
+// assessed is when a read of vulnerabilities last judged each machine.
+func (e *exporter) assessed(ctx context.Context, ids []int64) (map[int64]time.Time, error) {
+	states, err := e.stores.States(ctx, muster.Vulnerabilities, ids)
+	at := make(map[int64]time.Time, len(states))
+	for id, s := range states {
+		at[id] = s.Known.AssessedAt
+	}
+	return at, err
+}
