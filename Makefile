@@ -19,7 +19,7 @@ LINT         := .cache/bin/golangci-lint-$(LINT_VERSION)
 
 PLATFORMS := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 
-.PHONY: help demo build test race check lint cross bench soak cover clean
+.PHONY: help demo build test race check lint fmt cross bench soak cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ check: lint cross ## format, vet, lint, modules, generated files, and a build fo
 
 lint: $(LINT) ## format and linter alone
 	$(LINT) run ./...
+
+fmt: $(LINT) ## format everything
+	$(LINT) fmt ./...
 
 $(LINT):
 	@echo 'building golangci-lint $(LINT_VERSION), once, about a minute'
