@@ -44,39 +44,52 @@ func (f exportFile) rows(of *feed) iter.Seq[reflect.Value] {
 	}
 }
 
-// exportListings remembers how many machines a day has per group: the number of parts.
-type exportListings struct {
-	mu       sync.Mutex
-	day      int
-	machines map[int64]int
+// groupSize is how many machines of a group have rows.
+type groupSize struct {
+	group    int64
+	machines int
 }
 
-func (l *exportListings) count(d *Day) map[int64]int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.machines == nil || l.day != d.n {
-		l.day, l.machines = d.n, map[int64]int{}
-		for m := range d.Machines() {
-			l.machines[int64(m.RbacGroupID)]++
-		}
+// exportGroups remembers the sizes of the last few days' groups: they decide the number of parts.
+type exportGroups struct {
+	mu   sync.Mutex
+	days map[int][]groupSize
+}
+
+func (g *exportGroups) of(d *Day) []groupSize {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if sizes, known := g.days[d.n]; known {
+		return sizes
 	}
-	return l.machines
+	var sizes []groupSize
+	for _, group := range d.Groups() {
+		size := groupSize{group: group.ID}
+		for range d.reporting(group.ID) {
+			size.machines++
+		}
+		sizes = append(sizes, size)
+	}
+	if g.days == nil || len(g.days) > 3 {
+		g.days = map[int][]groupSize{}
+	}
+	g.days[d.n] = sizes
+	return sizes
 }
 
 // listing names the files of a feed in the snapshot. Numbers and GUIDs in the names come
 // from the snapshot alone, so a file keeps its path however often it is signed.
 func (s *Server) listing(f *feed, snapshot time.Time) []exportFile {
 	day := s.day(snapshot)
-	machines := s.exports.count(day)
 	h := mix(textHash(s.TenantID()), textHash(f.folder), uint64(snapshot.Unix()))
 	name := guid(h, mix(h))
 	var files []exportFile
-	for _, group := range day.Groups() {
-		parts := max(1, (machines[group.ID]+s.options.PartMachines-1)/s.options.PartMachines)
+	for _, size := range s.groups.of(day) {
+		parts := max(1, (size.machines+s.options.PartMachines-1)/s.options.PartMachines)
 		for part := range parts {
-			files = append(files, exportFile{day: day, group: group.ID, part: part, parts: parts, size: s.options.PartMachines,
+			files = append(files, exportFile{day: day, group: size.group, part: part, parts: parts, size: s.options.PartMachines,
 				path: fmt.Sprintf("/blobs/%s%s/json/OrgId=%s/_RbacGroupId=%d/part-%05d-%s.c000.json.gz",
-					snapshot.Format(timePath), f.folder, s.TenantID(), group.ID, len(files)+1, name)})
+					snapshot.Format(timePath), f.folder, s.TenantID(), size.group, len(files)+1, name)})
 		}
 	}
 	return files

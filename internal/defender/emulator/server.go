@@ -66,7 +66,7 @@ type Server struct {
 	secret    string
 	origin    string // https://host:port
 	limits    *rateLimits
-	exports   exportListings
+	groups    exportGroups
 	http      *http.Server
 	done      chan struct{}
 

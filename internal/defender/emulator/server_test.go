@@ -47,7 +47,7 @@ func (c *clock) advance(d time.Duration) {
 // farSide is a running server with a client that trusts it.
 type farSide struct {
 	*emulator.Server
-	t      *testing.T
+	t      testing.TB
 	world  *emulator.World
 	clock  *clock
 	client *http.Client
@@ -59,7 +59,7 @@ func morning(w *emulator.World) time.Time {
 	return w.Epoch().Add(3*24*time.Hour + 9*time.Hour)
 }
 
-func start(t *testing.T, world emulator.Options, options emulator.ServerOptions) *farSide {
+func start(t testing.TB, world emulator.Options, options emulator.ServerOptions) *farSide {
 	t.Helper()
 	f := &farSide{t: t, world: emulator.NewWorld(world)}
 	f.clock = &clock{at: morning(f.world)}
@@ -183,7 +183,7 @@ func (f *farSide) whole(address string) (rows []json.RawMessage, pages []int) {
 	return rows, pages
 }
 
-func decode(t *testing.T, body []byte, into any) {
+func decode(t testing.TB, body []byte, into any) {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
