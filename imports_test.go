@@ -47,34 +47,24 @@ var bare = map[string][]string{
 // program; tests may reach for whatever is real.
 func TestImportsPointDownwards(t *testing.T) {
 	seen := map[string]bool{}
-	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	eachFile(t, ".go", func(file string) {
+		if strings.HasSuffix(file, "_test.go") {
+			return
 		}
-		if name := entry.Name(); entry.IsDir() && name != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules") {
-			return filepath.SkipDir
-		}
-		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
-			return nil
-		}
-		pkg := path.Join("muster", filepath.ToSlash(filepath.Dir(file)))
+		pkg := path.Join("muster", path.Dir(file))
 		seen[pkg] = true
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		for _, spec := range parsed.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			checkImport(t, file, pkg, imported)
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for pkg := range seen {
 		if layers[pkg] == nil && !slices.Contains(wiring, pkg) {
 			t.Errorf("%s has no line in layers: say there what it may import", pkg)
@@ -103,5 +93,25 @@ func checkImport(t *testing.T, file, pkg, imported string) {
 		if limited && !slices.ContainsFunc(only, func(module string) bool { return imported == module || strings.HasPrefix(imported, module+"/") }) {
 			t.Errorf("%s: %s uses the standard library alone, not %s", file, pkg, imported)
 		}
+	}
+}
+
+// eachFile visits the project's own files with a suffix; paths have forward slashes.
+func eachFile(t *testing.T, suffix string, visit func(file string)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && name != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(file, suffix) {
+			visit(filepath.ToSlash(file))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
