@@ -120,6 +120,13 @@ func (m *host) record() *Machine {
 			r.LastSeen = m.w.zulu(m.lastTicks)
 		}
 	}
+	switch m.mergedInto {
+	case alone:
+	case stranger:
+		r.MergedIntoMachineID = text(hex40(mix(m.h, 38), m.h))
+	default:
+		r.MergedIntoMachineID = text(m.w.id(m.mergedInto))
+	}
 	r.RbacGroupID = int32(groups[m.group].id)
 	if m.group != 0 {
 		r.RbacGroupName = &groups[m.group].name

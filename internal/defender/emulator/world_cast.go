@@ -66,7 +66,8 @@ func (r role) index() int { return int(r) - 1 }
 // play makes the machine act its part.
 func (m *host) play() {
 	if m.index == m.w.o.Devices && m.w.role(imagedOnDayOne.index()) == imagedOnDayOne {
-		m.entraOf, m.system = imagedOnDayOne.index(), 0
+		m.namesake, m.entraOf = imagedOnDayOne.index(), imagedOnDayOne.index()
+		m.system, m.group, m.status, m.listed = 0, laptops, "Onboarded", true
 		return
 	}
 	if m.role == nobodySpecial {
@@ -74,12 +75,15 @@ func (m *host) play() {
 	}
 	m.system = 0
 	m.born = -60 - int(m.h%200)
+	if m.role <= imagedOnDayOne { // records of one device, of one name and group
+		m.group = laptops
+	}
 	if m.role != inFactory && m.group == factory {
 		m.group = 0
 	}
 	switch next := m.index + 1; m.role {
 	case mergedTwice, mergedOnce:
-		m.mergedInto, m.entraOf = next, survivor.index()
+		m.mergedInto, m.entraOf, m.namesake = next, survivor.index(), survivor.index()
 		m.ended(-8)
 	case mergedToStranger:
 		m.mergedInto = stranger
@@ -88,13 +92,14 @@ func (m *host) play() {
 	case circleTwo:
 		m.mergedInto = circleOne.index()
 	case mergedLater:
+		m.namesake = next
 		if m.ended(0); m.n >= 1 {
 			m.mergedInto = next
 		}
 	case imagedBefore:
 		m.ended(-8)
 	case imagedAgain:
-		m.entraOf, m.born = imagedBefore.index(), -5
+		m.entraOf, m.namesake, m.born = imagedBefore.index(), imagedBefore.index(), -5
 	case imagedOnDayOne:
 		m.ended(0)
 	case sharedKeyOne:

@@ -19,6 +19,7 @@ type host struct {
 	clean       bool   // no vulnerability rows this day
 	mergedInto  int    // index of another host, stranger, or alone
 	entraOf     int    // index of the host whose Entra device id it shows, or nobody
+	namesake    int    // index of the host whose name it bears
 	status      string // onboardingStatus
 	exclusion   *string
 	duplication bool
@@ -52,7 +53,7 @@ const (
 // host works out machine i on day n.
 func (w *World) host(i, n int) host {
 	h := mix(w.o.Seed, 0x405, uint64(i))
-	m := host{w: w, index: i, n: n, h: h, listed: i < ghosts, onboarded: true, mergedInto: alone, entraOf: i, status: "Onboarded"}
+	m := host{w: w, index: i, n: n, h: h, listed: i < ghosts, onboarded: true, mergedInto: alone, entraOf: i, namesake: i, status: "Onboarded"}
 	m.role = w.role(i)
 	m.born = -5 - int(h%400)
 	switch {

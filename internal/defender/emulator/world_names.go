@@ -7,8 +7,8 @@ import (
 
 // dnsName is computerDnsName, in any case and with or without a domain.
 func (m *host) dnsName() *string {
-	h := mix(m.h, 6)
-	number := strconv.Itoa(1000 + m.index)
+	h := mix(m.w.o.Seed, 6, uint64(m.namesake))
+	number := strconv.Itoa(1000 + m.namesake)
 	var name string
 	switch s := &platforms[m.system]; {
 	case m.role == nameless || m.role == sparse:
@@ -25,6 +25,8 @@ func (m *host) dnsName() *string {
 		name = "büro-Ω-日本-" + number + ".contoso.example"
 	case m.role == unsupported:
 		name = "printer-" + number
+	case m.role > nobodySpecial && m.role <= imagedOnDayOne || m.namesake != m.index:
+		name = "LT-" + number + ".contoso.example"
 	case s.kind == onMac:
 		name = givenNames[h%uint64(len(givenNames))] + "s-MacBook-" + number + ".local"
 	case s.server:
@@ -65,6 +67,9 @@ func (m *host) tags() []string {
 		return nil
 	case manyTags:
 		return []string{"prod", " PROD ", "Vip", "Straße \"7\"", strings.Repeat("long-tag-", 22)}
+	}
+	if m.group == factory {
+		return []string{"Factory"}
 	}
 	all := []string{}
 	for i, name := range tagNames {
