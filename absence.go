@@ -26,9 +26,10 @@ type Sighting struct {
 
 // Known is what earlier reads left behind for one machine and dataset. Zero times = never.
 type Known struct {
+	AppliedAt  time.Time // snapshot of the last rows applied, from a complete read or not
 	LookedAt   time.Time // snapshot of the last complete read that looked for the machine
 	AssessedAt time.Time // snapshot of the last complete read that judged it
-	EmptyAt    time.Time // first of the consecutive snapshots without a row while it showed life
+	EmptyAt    time.Time // first snapshot in which it showed life and had no row; since then it never had one
 }
 
 // Judgement is what may be done with one machine after one read.
@@ -43,25 +44,28 @@ type Judgement struct {
 // showed life in it.
 func Judge(r Read, k Known, s Sighting) Judgement {
 	j := Judgement{Known: k}
-	if r.Snapshot.Before(k.LookedAt) {
+	if r.Snapshot.Before(k.LookedAt) || r.Snapshot.Before(k.AppliedAt) {
 		return j // an older snapshot changes nothing
 	}
 	j.Apply = true
+	if s.Rows > 0 {
+		j.Known.AppliedAt = r.Snapshot
+	}
+	if s.Rows > 0 || s.Rejected {
+		j.Known.EmptyAt = time.Time{} // a row, decoded or not, contradicts every earlier witness
+	}
 	if r.Completeness != Complete || r.Shrunken || s.Rejected {
 		return j
 	}
 	j.Known.LookedAt = r.Snapshot
-	if s.Rows > 0 {
-		j.Close, j.Known.AssessedAt, j.Known.EmptyAt = true, r.Snapshot, time.Time{}
-		return j
-	}
-	if r.Snapshot.Equal(k.LookedAt) {
-		return j // the same snapshot is no second witness
-	}
-	alive := k.LookedAt.IsZero() || s.LastSeen.After(k.LookedAt)
 	switch {
-	case !alive:
-		j.Known.EmptyAt = time.Time{} // silent: not assessed since AssessedAt
+	case s.Rows > 0:
+		j.Close, j.Known.AssessedAt = true, r.Snapshot
+	case r.Snapshot.Equal(k.LookedAt):
+		// The same snapshot is no second witness.
+	case !k.LookedAt.IsZero() && !s.LastSeen.After(k.LookedAt):
+		// Silent: not assessed since AssessedAt. A report a day and a snapshot every six
+		// hours make this the usual case between two witnesses.
 	case k.EmptyAt.IsZero():
 		j.Known.EmptyAt = r.Snapshot // first witness
 	default:

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -52,6 +53,9 @@ var (
 	domain = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]{2,63}$`)
 )
 
+// IsGUID tells whether text is a GUID in its usual form, in any case.
+func IsGUID(text string) bool { return guid.MatchString(text) }
+
 // ValidName checks a connector's name: 1–128 characters after trimming, printable.
 func ValidName(name string) error {
 	name = strings.TrimSpace(name)
@@ -69,11 +73,11 @@ func NameKey(name string) string { return strings.ToLower(strings.TrimSpace(name
 
 // Validate checks every option and returns the first that is wrong.
 func (s *Settings) Validate() error {
-	if !guid.MatchString(s.TenantID) && !domain.MatchString(s.TenantID) {
+	if !IsGUID(s.TenantID) && !domain.MatchString(s.TenantID) {
 		return Invalid("tenant_id", fmt.Sprintf("%q is neither a GUID nor a domain name", s.TenantID),
 			"Copy the Directory (tenant) ID from the app's overview page in the Entra portal.")
 	}
-	if !guid.MatchString(s.ClientID) {
+	if !IsGUID(s.ClientID) {
 		return Invalid("client_id", fmt.Sprintf("%q is not a GUID", s.ClientID),
 			"Copy the Application (client) ID from the app's overview page in the Entra portal.")
 	}
@@ -83,16 +87,33 @@ func (s *Settings) Validate() error {
 	if !slices.Contains(Clouds, s.Cloud) {
 		return Invalid("cloud", fmt.Sprintf("unknown cloud %q", s.Cloud), "Use one of: "+strings.Join(Clouds, ", ")+".")
 	}
-	if (s.LoginURL == "") != (s.APIURL == "") {
-		return Invalid("login_url", "a sign-in address and an API address go together", "Give both --login-url and --api-url, or neither.")
+	if err := s.validateAddresses(); err != nil {
+		return err
+	}
+	datasets, err := ParseDatasets(datasetNames(s.Datasets))
+	if err != nil {
+		return err
+	}
+	s.Datasets = datasets
+	return s.Filter.Validate()
+}
+
+func (s *Settings) validateAddresses() error {
+	const both = "Give both --login-url and --api-url, or neither."
+	switch {
+	case s.LoginURL == "" && s.APIURL != "":
+		return Invalid("login_url", "the API address lacks its sign-in address", both)
+	case s.LoginURL != "" && s.APIURL == "":
+		return Invalid("api_url", "the sign-in address lacks its API address", both)
+	case s.Scope != "" && s.LoginURL == "":
+		return Invalid("scope", "a scope of one's own belongs to addresses of one's own", "Give --scope together with --login-url and --api-url, or leave it out.")
+	case strings.ContainsFunc(s.Scope, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }):
+		return Invalid("scope", fmt.Sprintf("%q is not a scope", s.Scope), "Give one scope without blanks, for example https://api.securitycenter.microsoft.com/.default.")
 	}
 	if err := httpsOrigin("login_url", s.LoginURL); err != nil {
 		return err
 	}
-	if err := httpsOrigin("api_url", s.APIURL); err != nil {
-		return err
-	}
-	return s.Filter.Validate()
+	return httpsOrigin("api_url", s.APIURL)
 }
 
 func httpsOrigin(option, text string) error {
@@ -100,19 +121,23 @@ func httpsOrigin(option, text string) error {
 		return nil
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" || u.User != nil || strings.ContainsAny(text, "?#") || strings.Trim(u.Path, "/") != "" {
 		return Invalid(option, fmt.Sprintf("%q is not an https origin", redactedURL(text)),
 			"Use https, a host and perhaps a port, nothing else: https://login.example.com:8443.")
 	}
-	if _, port, err := net.SplitHostPort(u.Host); err == nil && port == "" {
-		return Invalid(option, "the port is missing", "Write https://host:port or leave the colon out.")
+	if _, port, err := net.SplitHostPort(u.Host); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return Invalid(option, fmt.Sprintf("%q is not a port", port), "Write https://host:port with a port from 1 to 65535, or leave the colon out.")
+		}
 	}
 	return nil
 }
 
 // redactedURL keeps what is safe to repeat: a query or user part may hold a secret.
 func redactedURL(text string) string {
-	text, _, _ = strings.Cut(text, "?")
+	if at := strings.IndexAny(text, "?#"); at >= 0 {
+		text = text[:at]
+	}
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
 	}
@@ -139,9 +164,16 @@ func (f *Filter) Validate() error {
 	return nil
 }
 
-// Equal tells whether two filters let the same machines in.
+// Equal tells whether two validated filters let the same machines in: neither the order
+// nor the case of tags matters, and with one tag at most, all are any.
 func (f Filter) Equal(g Filter) bool {
-	return f.StaleDays == g.StaleDays && f.AllTags == g.AllTags && f.OnboardedOnly == g.OnboardedOnly && slices.EqualFunc(f.Tags, g.Tags, strings.EqualFold)
+	return f.StaleDays == g.StaleDays && f.OnboardedOnly == g.OnboardedOnly && (f.AllTags == g.AllTags || len(f.Tags) < 2) && sameTags(f.Tags, g.Tags)
+}
+
+func sameTags(a, b []string) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(tag string) bool {
+		return !slices.ContainsFunc(b, func(t string) bool { return strings.EqualFold(t, tag) })
+	})
 }
 
 // Window is the stale threshold as a duration, 0 for none.

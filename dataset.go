@@ -37,17 +37,17 @@ func ParseDatasets(names []string) ([]Dataset, error) {
 	for _, name := range names {
 		d := Dataset(strings.ToLower(strings.TrimSpace(name)))
 		if !slices.Contains(Datasets, d) {
-			return nil, Invalid("datasets", fmt.Sprintf("unknown dataset %q", name), "Use some of: "+joinDatasets(Datasets)+".")
+			return nil, Invalid("datasets", fmt.Sprintf("unknown dataset %q", name), "Use some of: "+strings.Join(datasetNames(Datasets), ", ")+".")
 		}
 		want[d] = true
 	}
 	return slices.DeleteFunc(slices.Clone(Datasets), func(d Dataset) bool { return !want[d] }), nil
 }
 
-func joinDatasets(all []Dataset) string {
+func datasetNames(all []Dataset) []string {
 	names := make([]string, len(all))
 	for i, d := range all {
 		names[i] = string(d)
 	}
-	return strings.Join(names, ", ")
+	return names
 }

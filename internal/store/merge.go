@@ -149,7 +149,7 @@ type Merge interface {
 	MergeMissing(ctx context.Context, s MachineStep) error
 
 	States(ctx context.Context, d muster.Dataset, machines []int64) (map[int64]State, error)
-	// HadRows lists the machines among those in the connector's scope that have open rows, in id order.
+	// HadRows lists the machines in the connector's scope whose last look found rows, in id order.
 	HadRows(ctx context.Context, d muster.Dataset, connector int64) ([]int64, error)
 	MergeDocuments(ctx context.Context, s DocumentStep) error
 	Items(ctx context.Context, kind ItemKind, machines []int64, each func(Item)) error

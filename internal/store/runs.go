@@ -36,26 +36,34 @@ type RunHead struct {
 // Runs remembers what is gathered. Moves that the run's state does not allow are
 // muster.ErrConflict; a lease that somebody else has taken over is muster.ErrLeaseLost.
 type Runs interface {
-	// QueueRun queues a run of the connector's present settings, or returns the one that
-	// is queued already.
+	// QueueRun queues a run, or returns the one that is queued already, first one that lost
+	// its worker. Asking for a full read makes a queued run full.
 	QueueRun(ctx context.Context, connector int64, trigger string, full bool, now time.Time) (int64, error)
 	// ActiveRun is the connector's dispatched, running or merging run.
 	ActiveRun(ctx context.Context, connector int64) (RunHead, bool, error)
 	Run(ctx context.Context, id int64) (RunHead, error)
-	// ClaimReading takes a queued run, ClaimMerge one whose reading has ended. Two callers never get
-	// the same one: the second is muster.ErrConflict.
+	// ClaimReading takes a queued run while no other of its connector is under way, ClaimMerge one
+	// whose reading has ended or whose merge's lease has run out, which counts as Lost. Two callers
+	// never get the same one: the second is muster.ErrConflict. The settings are those of the first
+	// ClaimReading.
 	ClaimReading(ctx context.Context, run int64, now, until time.Time) (wire.Lease, RunHead, error)
 	ClaimMerge(ctx context.Context, run int64, now, until time.Time) (wire.Lease, RunHead, error)
-	// BindTenant says which tenant the run reads: the token's tid.
+	// BindTenant says which tenant the run reads: the token's tid. Another one than an earlier lease
+	// of the run had is muster.ErrConflict.
 	BindTenant(ctx context.Context, l wire.Lease, tenant string) error
+	// Renew moves the lease's end. The traffic is that of this lease so far; Report adds up all.
 	Renew(ctx context.Context, l wire.Lease, until time.Time, p wire.Progress) (wire.Order, error)
-	// EndReading records the outcome: to merging, or to failed or cancelled.
+	// AskCancel ends a queued run; the holder of any other is told at its next renewal.
+	AskCancel(ctx context.Context, run int64, now time.Time) error
+	// RenewMerge lengthens the lease of a merge.
+	RenewMerge(ctx context.Context, l wire.Lease, until time.Time) (wire.Order, error)
+	// EndReading records the outcome: to merging, or to failed or cancelled. The lease ends with it.
 	EndReading(ctx context.Context, l wire.Lease, o wire.Outcome, now time.Time) error
-	// EndRun records the end of the merge.
+	// EndRun records the end of the merge; the lease ends with it.
 	EndRun(ctx context.Context, l wire.Lease, state muster.RunState, warnings []muster.Notice, failure *muster.Notice, now time.Time) error
 	// Requeue gives up a reading whose lease has run out; the third time it is abandoned.
 	Requeue(ctx context.Context, run int64, now time.Time) (muster.RunState, error)
-	// Drop ends a run that is not worth going on with, and what it staged.
+	// Drop ends a run that nobody holds and that is not worth going on with, and what it staged.
 	Drop(ctx context.Context, run int64, state muster.RunState, why muster.Notice, now time.Time) error
 	// Report is the run with its datasets.
 	Report(ctx context.Context, run int64) (muster.Run, error)
@@ -64,7 +72,7 @@ type Runs interface {
 // Budgets reserves calls of tightly limited endpoints across runs and restarts.
 type Budgets interface {
 	// Reserve books n calls if the windows allow them now; else it books nothing and
-	// says how long to wait.
+	// says how long to wait. More calls than a window ever allows are muster.ErrInvalid.
 	Reserve(ctx context.Context, key BudgetKey, n int, windows []Window, now time.Time) (wait time.Duration, err error)
 }
 

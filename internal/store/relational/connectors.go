@@ -57,9 +57,17 @@ func (s *Store) SaveConnector(ctx context.Context, name string, settings muster.
 func (s *Store) FixTenant(ctx context.Context, connector int64, tenant string) error {
 	return s.update(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE connector SET tenant_id = $2 WHERE id = $1 AND tenant_id IN ('', $2)`, connector, tenant))
-		if err == nil && n == 0 {
-			err = fmt.Errorf("connector %d belongs to another tenant: %w", connector, muster.ErrConflict)
+		if err != nil || n > 0 {
+			return err
 		}
-		return err
+		var bound string
+		err = tx.QueryRowContext(ctx, `SELECT tenant_id FROM connector WHERE id = $1`, connector).Scan(&bound)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("connector %d: %w", connector, muster.ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("connector %d belongs to tenant %s: %w", connector, bound, muster.ErrConflict)
 	})
 }

@@ -13,44 +13,62 @@ import (
 	"muster/internal/store"
 )
 
-// dictionary is a table of texts with ids.
+// dictionary is a table of keys with ids.
 type dictionary struct {
 	table   string
-	columns []string
+	columns []column
 }
 
-// intern adds the missing keys and gives all ids in the order asked for. Keys are
-// inserted sorted, so that two writers take locks in one order.
+// column is a part of a key with its SQL type, which both engines spell alike.
+type column struct{ name, kind string }
+
+const (
+	texts    = "TEXT"
+	integers = "BIGINT"
+)
+
+// intern adds the missing keys and gives all ids in the order asked for.
 func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any, compare func(a, b []any) int) ([]int64, error) {
 	ids := make([]int64, len(keys))
-	missing, err := s.lookUp(ctx, s.read, d, keys, ids, nil)
+	missing, err := d.lookUp(ctx, s.read, keys, ids, nil)
 	if err != nil {
 		return nil, s.explain(err)
 	}
 	if len(missing) == 0 {
 		return ids, nil
 	}
-	slices.SortFunc(missing, func(a, b int) int { return compare(keys[a], keys[b]) })
-	err = s.update(ctx, func(tx *sql.Tx) error {
-		head := fmt.Sprintf("INSERT INTO %s (%s)", d.table, strings.Join(d.columns, ", "))
-		err := insertRows(ctx, tx, head, "ON CONFLICT DO NOTHING", len(d.columns), len(missing), func(i int, args []any) []any {
-			return append(args, keys[missing[i]]...)
-		})
-		if err != nil {
-			return err
-		}
-		left, err := s.lookUp(ctx, tx, d, keys, ids, missing)
-		if err == nil && len(left) > 0 {
-			err = fmt.Errorf("%s: %d keys were not added", d.table, len(left))
-		}
-		return err
+	err = s.update(ctx, func(tx *sql.Tx) error { return d.add(ctx, tx, keys, ids, missing, compare) })
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
+// add inserts the keys at the given positions, sorted, so that two writers take locks
+// in one order, and fills in their ids.
+func (d dictionary) add(ctx context.Context, tx *sql.Tx, keys [][]any, ids []int64, positions []int, compare func(a, b []any) int) error {
+	slices.SortFunc(positions, func(a, b int) int { return compare(keys[a], keys[b]) })
+	names := make([]string, len(d.columns))
+	for i, c := range d.columns {
+		names[i] = c.name
+	}
+	head := fmt.Sprintf("INSERT INTO %s (%s)", d.table, strings.Join(names, ", "))
+	err := insertRows(ctx, tx, head, "ON CONFLICT DO NOTHING", len(d.columns), len(positions), func(i int, args []any) []any {
+		return append(args, keys[positions[i]]...)
 	})
-	return ids, err
+	if err != nil {
+		return err
+	}
+	left, err := d.lookUp(ctx, tx, keys, ids, positions)
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("%s: %d keys were not added", d.table, len(left))
+	}
+	return err
 }
 
 // lookUp fills ids for the keys at the given positions (nil = all) and returns the
 // positions that have none.
-func (s *Store) lookUp(ctx context.Context, q queryer, d dictionary, keys [][]any, ids []int64, positions []int) ([]int, error) {
+func (d dictionary) lookUp(ctx context.Context, q queryer, keys [][]any, ids []int64, positions []int) ([]int, error) {
 	if positions == nil {
 		positions = make([]int, len(keys))
 		for i := range positions {
@@ -58,31 +76,41 @@ func (s *Store) lookUp(ctx context.Context, q queryer, d dictionary, keys [][]an
 		}
 	}
 	width := len(d.columns) + 1
-	per := max(1, maxArgs/width)
-	match := make([]string, len(d.columns))
-	names := []string{"n"}
-	for i, c := range d.columns {
-		match[i] = fmt.Sprintf("t.%s = k.%s", c, c)
-		names = append(names, c)
-	}
-	for piece := range slices.Chunk(positions, per) {
+	for piece := range slices.Chunk(positions, max(1, maxArgs/width)) {
 		args := make([]any, 0, len(piece)*width)
 		for _, at := range piece {
 			args = append(append(args, int64(at)), keys[at]...)
 		}
-		query := fmt.Sprintf("WITH k (%s) AS (VALUES %s) SELECT k.n, t.id FROM k CROSS JOIN %s t WHERE %s",
-			strings.Join(names, ", "), tuples(width, len(piece)), d.table, strings.Join(match, " AND "))
 		err := each(ctx, q, func(rows *sql.Rows) error {
 			var n, id int64
-			err := rows.Scan(&n, &id)
+			if err := rows.Scan(&n, &id); err != nil {
+				return err
+			}
 			ids[n] = id
-			return err
-		}, query, args...)
+			return nil
+		}, d.query(len(piece)), args...)
 		if err != nil {
 			return nil, err
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(positions), func(at int) bool { return ids[at] != 0 }), nil
+}
+
+// query joins n keys with the table. The first row carries the types: PostgreSQL takes
+// bound values in VALUES for texts unless told.
+func (d dictionary) query(n int) string {
+	names, match, first := []string{"n"}, make([]string, len(d.columns)), []string{"CAST($1 AS " + integers + ")"}
+	for i, c := range d.columns {
+		names = append(names, c.name)
+		match[i] = fmt.Sprintf("t.%s = k.%s", c.name, c.name)
+		first = append(first, fmt.Sprintf("CAST($%d AS %s)", i+2, c.kind))
+	}
+	rows := "(" + strings.Join(first, ", ") + ")"
+	if _, rest, more := strings.Cut(tuples(len(names), n), ")"); more {
+		rows += rest
+	}
+	return fmt.Sprintf("WITH k (%s) AS (VALUES %s) SELECT k.n, t.id FROM k CROSS JOIN %s t WHERE %s",
+		strings.Join(names, ", "), rows, d.table, strings.Join(match, " AND "))
 }
 
 func compareTexts(a, b []any) int {
@@ -117,7 +145,7 @@ func textKeys(texts []string) [][]any {
 
 // TenantID implements store.Dictionary.
 func (s *Store) TenantID(ctx context.Context, tenant string) (int64, error) {
-	ids, err := s.intern(ctx, dictionary{table: "tenant", columns: []string{"tenant_id"}}, textKeys([]string{tenant}), compareTexts)
+	ids, err := s.intern(ctx, dictionary{table: "tenant", columns: []column{{"tenant_id", texts}}}, textKeys([]string{tenant}), compareTexts)
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +158,7 @@ func (s *Store) MachineIDs(ctx context.Context, tenant int64, machines []string)
 	for i, m := range machines {
 		keys[i] = []any{tenant, m}
 	}
-	return s.intern(ctx, dictionary{table: "machine", columns: []string{"tenant_id", "machine_id"}}, keys,
+	return s.intern(ctx, dictionary{table: "machine", columns: []column{{"tenant_id", integers}, {"machine_id", texts}}}, keys,
 		func(a, b []any) int { return strings.Compare(a[1].(string), b[1].(string)) })
 }
 
@@ -140,17 +168,17 @@ func (s *Store) SoftwareIDs(ctx context.Context, software []store.SoftwareKey) (
 	for i, k := range software {
 		keys[i] = []any{k.Vendor, k.Name, k.Version}
 	}
-	return s.intern(ctx, dictionary{table: "software", columns: []string{"vendor", "name", "version"}}, keys, compareTexts)
+	return s.intern(ctx, dictionary{table: "software", columns: []column{{"vendor", texts}, {"name", texts}, {"version", texts}}}, keys, compareTexts)
 }
 
 // CVEIDs implements store.Dictionary.
 func (s *Store) CVEIDs(ctx context.Context, cves []string) ([]int64, error) {
-	return s.intern(ctx, dictionary{table: "cve", columns: []string{"cve"}}, textKeys(cves), compareTexts)
+	return s.intern(ctx, dictionary{table: "cve", columns: []column{{"cve", texts}}}, textKeys(cves), compareTexts)
 }
 
 // ConfigurationIDs implements store.Dictionary.
 func (s *Store) ConfigurationIDs(ctx context.Context, ids []string) ([]int64, error) {
-	return s.intern(ctx, dictionary{table: "configuration", columns: []string{"configuration_id"}}, textKeys(ids), compareTexts)
+	return s.intern(ctx, dictionary{table: "configuration", columns: []column{{"configuration_id", texts}}}, textKeys(ids), compareTexts)
 }
 
 // ExposureIDs implements store.Dictionary.
@@ -159,34 +187,63 @@ func (s *Store) ExposureIDs(ctx context.Context, exposures []store.ExposureKey) 
 	for i, k := range exposures {
 		keys[i] = []any{k.Software, k.CVE}
 	}
-	return s.intern(ctx, dictionary{table: "exposure", columns: []string{"software_id", "cve_id"}}, keys, compareInts)
+	return s.intern(ctx, dictionary{table: "exposure", columns: []column{{"software_id", integers}, {"cve_id", integers}}}, keys, compareInts)
 }
 
 // FactsIDs implements store.Dictionary.
 func (s *Store) FactsIDs(ctx context.Context, facts []store.Facts) ([]int64, error) {
-	ids := make([]int64, len(facts))
-	keys := make([][]any, len(facts))
-	for i, f := range facts {
-		keys[i] = []any{f.Hash[:]}
+	known := make(map[[16]byte]int64, len(facts))
+	if err := factsByHash(ctx, s.read, facts, known); err != nil {
+		return nil, s.explain(err)
 	}
-	d := dictionary{table: "facts", columns: []string{"hash"}}
-	missing, err := s.lookUp(ctx, s.read, d, keys, ids, nil)
-	if err != nil || len(missing) == 0 {
-		return ids, s.explain(err)
-	}
-	slices.SortFunc(missing, func(a, b int) int { return slices.Compare(facts[a].Hash[:], facts[b].Hash[:]) })
-	err = s.update(ctx, func(tx *sql.Tx) error {
-		err := insertRows(ctx, tx, "INSERT INTO facts (hash, attributes)", "ON CONFLICT DO NOTHING", 2, len(missing), func(i int, args []any) []any {
-			f := facts[missing[i]]
-			return append(args, f.Hash[:], string(f.Document))
+	missing := slices.DeleteFunc(slices.Clone(facts), func(f store.Facts) bool { return known[f.Hash] != 0 })
+	if len(missing) > 0 {
+		slices.SortFunc(missing, func(a, b store.Facts) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
+		err := s.update(ctx, func(tx *sql.Tx) error {
+			err := insertRows(ctx, tx, "INSERT INTO facts (hash, attributes)", "ON CONFLICT DO NOTHING", 2, len(missing), func(i int, args []any) []any {
+				return append(args, missing[i].Hash[:], string(missing[i].Document))
+			})
+			if err != nil {
+				return err
+			}
+			return factsByHash(ctx, tx, missing, known)
 		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	ids := make([]int64, len(facts))
+	for i, f := range facts {
+		if ids[i] = known[f.Hash]; ids[i] == 0 {
+			return nil, fmt.Errorf("facts %x were not added", f.Hash)
+		}
+	}
+	return ids, nil
+}
+
+func factsByHash(ctx context.Context, q queryer, facts []store.Facts, found map[[16]byte]int64) error {
+	for piece := range slices.Chunk(facts, maxArgs) {
+		args := make([]any, len(piece))
+		for i := range piece {
+			args[i] = piece[i].Hash[:]
+		}
+		err := each(ctx, q, func(rows *sql.Rows) error {
+			var id int64
+			var hash sql.RawBytes
+			if err := rows.Scan(&id, &hash); err != nil {
+				return err
+			}
+			if len(hash) != 16 {
+				return fmt.Errorf("facts %d: %w", id, store.ErrDamaged)
+			}
+			found[[16]byte(hash)] = id
+			return nil
+		}, "SELECT id, hash FROM facts WHERE hash IN "+tuples(len(piece), 1), args...)
 		if err != nil {
 			return err
 		}
-		_, err = s.lookUp(ctx, tx, d, keys, ids, missing)
-		return err
-	})
-	return ids, err
+	}
+	return nil
 }
 
 // SaveEvidence implements store.Dictionary.
@@ -271,16 +328,18 @@ func (s *Store) ExposureSoftware(ctx context.Context, above int64, fn func(int64
 
 // HashKey implements store.Dictionary.
 func (s *Store) HashKey(ctx context.Context) ([]byte, error) {
+	const query = "SELECT value FROM setting WHERE key = 'evidence_hash_key'"
 	var text string
-	err := s.read.QueryRowContext(ctx, "SELECT value FROM setting WHERE key = 'evidence_hash_key'").Scan(&text)
+	err := s.read.QueryRowContext(ctx, query).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		key := make([]byte, 32)
 		rand.Read(key)
 		err = s.update(ctx, func(tx *sql.Tx) error {
+			// Of two that make a key at once, the first is kept by both.
 			if _, err := tx.ExecContext(ctx, "INSERT INTO setting (key, value) VALUES ('evidence_hash_key', $1) ON CONFLICT DO NOTHING", hex.EncodeToString(key)); err != nil {
 				return err
 			}
-			return tx.QueryRowContext(ctx, "SELECT value FROM setting WHERE key = 'evidence_hash_key'").Scan(&text)
+			return tx.QueryRowContext(ctx, query).Scan(&text)
 		})
 	}
 	if err != nil {

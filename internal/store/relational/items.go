@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,9 +59,11 @@ func (s *Store) Items(ctx context.Context, kind store.ItemKind, machines []int64
 	return inIDs(machines, func(list string, args []any) error {
 		return s.each(ctx, func(rows *sql.Rows) error {
 			var i store.Item
-			err := scanItem(rows, &i)
+			if err := scanItem(rows, &i); err != nil {
+				return err
+			}
 			fn(i)
-			return err
+			return nil
 		}, fmt.Sprintf(`SELECT %s FROM %s WHERE machine_id IN %s ORDER BY machine_id, %s`, t.columns(), kind, list, t.item), args...)
 	})
 }
@@ -67,8 +71,8 @@ func (s *Store) Items(ctx context.Context, kind store.ItemKind, machines []int64
 // MergeItems implements store.Merge.
 func (s *Store) MergeItems(ctx context.Context, st store.ItemStep) error {
 	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
-		for kind, items := range st.Items {
-			t := itemTables[kind]
+		for _, kind := range slices.Sorted(maps.Keys(st.Items)) {
+			items, t := st.Items[kind], itemTables[kind]
 			head := fmt.Sprintf(`INSERT INTO %s (%s)`, kind, t.columns())
 			tail := fmt.Sprintf(`ON CONFLICT (machine_id, %s) DO UPDATE SET facts_id = excluded.facts_id, evidence = excluded.evidence, %s = excluded.%s,
 				closed_at = excluded.closed_at, confirmed = excluded.confirmed, reopened = excluded.reopened`, t.item, t.number, t.number)
@@ -95,10 +99,14 @@ func (s *Store) MergeItems(ctx context.Context, st store.ItemStep) error {
 // MergeCatalogue implements store.Merge.
 func (s *Store) MergeCatalogue(ctx context.Context, st store.Step, entries []store.CatalogueRow, at time.Time) error {
 	return s.step(ctx, st, func(tx *sql.Tx) error {
+		update, err := tx.PrepareContext(ctx, `UPDATE cve SET attributes = COALESCE($2, attributes), asked_at = $3,
+			changed_at = CASE WHEN COALESCE($2, attributes) = attributes OR $2 IS NULL THEN changed_at ELSE $3 END WHERE id = $1`)
+		if err != nil {
+			return err
+		}
+		defer update.Close()
 		for _, r := range entries {
-			_, err := tx.ExecContext(ctx, `UPDATE cve SET attributes = COALESCE($2, attributes), asked_at = $3,
-				changed_at = CASE WHEN $2 IS NULL OR attributes = $2 THEN changed_at ELSE $3 END WHERE id = $1`, r.CVE, text(r.Attributes), at.UnixMicro())
-			if err != nil {
+			if _, err := update.ExecContext(ctx, r.CVE, text(r.Attributes), at.UnixMicro()); err != nil {
 				return err
 			}
 		}

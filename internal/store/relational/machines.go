@@ -3,6 +3,8 @@ package relational
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
 
 	"muster"
 	"muster/internal/store"
@@ -73,7 +75,7 @@ func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *sql.Tx) err
 // MergeMachines implements store.Merge.
 func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
 	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
-		devices, err := internDevices(ctx, tx, st.Machines)
+		devices, err := deviceIDs(ctx, tx, st.Machines)
 		if err != nil {
 			return err
 		}
@@ -100,21 +102,27 @@ func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
 	})
 }
 
-func internDevices(ctx context.Context, tx *sql.Tx, machines []store.MachineRow) (map[string]int64, error) {
-	ids := map[string]int64{}
+// deviceIDs adds the machines' devices; a machine without one has no id.
+func deviceIDs(ctx context.Context, tx *sql.Tx, machines []store.MachineRow) (map[string]any, error) {
+	var names []string
 	for _, m := range machines {
-		if _, done := ids[m.Device]; done {
-			continue
+		if m.Device != "" {
+			names = append(names, m.Device)
 		}
-		var id int64
-		// The update that changes nothing makes RETURNING answer for known devices too.
-		err := tx.QueryRowContext(ctx, `INSERT INTO device (device_id) VALUES ($1) ON CONFLICT (device_id) DO UPDATE SET device_id = excluded.device_id RETURNING id`, m.Device).Scan(&id)
-		if err != nil {
-			return nil, err
-		}
-		ids[m.Device] = id
 	}
-	return ids, nil
+	slices.Sort(names)
+	names = slices.Compact(names)
+	d := dictionary{table: "device", columns: []column{{"device_id", texts}}}
+	keys, ids := textKeys(names), make([]int64, len(names))
+	missing, err := d.lookUp(ctx, tx, keys, ids, nil)
+	if err == nil && len(missing) > 0 {
+		err = d.add(ctx, tx, keys, ids, missing, compareTexts)
+	}
+	byName := make(map[string]any, len(names))
+	for i, id := range ids {
+		byName[names[i]] = id
+	}
+	return byName, err
 }
 
 func text(b []byte) any {
@@ -171,29 +179,29 @@ func (s *Store) States(ctx context.Context, d muster.Dataset, machines []int64) 
 	err := inIDs(machines, func(list string, args []any) error {
 		return s.each(ctx, func(rows *sql.Rows) error {
 			var st store.State
-			var looked, assessed, empty, confirmed sql.NullInt64
+			var applied, looked, assessed, empty, confirmed sql.NullInt64
 			var attributes sql.NullString
-			err := rows.Scan(&st.Machine, &looked, &assessed, &empty, &confirmed, &st.Digest, &st.OpenRows, &attributes)
-			st.Known = muster.Known{LookedAt: fromMicros(looked), AssessedAt: fromMicros(assessed), EmptyAt: fromMicros(empty)}
+			err := rows.Scan(&st.Machine, &applied, &looked, &assessed, &empty, &confirmed, &st.Digest, &st.OpenRows, &attributes)
+			st.Known = muster.Known{AppliedAt: fromMicros(applied), LookedAt: fromMicros(looked), AssessedAt: fromMicros(assessed), EmptyAt: fromMicros(empty)}
 			st.LastConfirmed = fromMicros(confirmed)
 			if attributes.Valid {
 				st.Attributes = []byte(attributes.String)
 			}
 			found[st.Machine] = st
 			return err
-		}, `SELECT machine_id, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes FROM machine_dataset
-			WHERE dataset = '`+string(d)+`' AND machine_id IN `+list, args...)
+		}, fmt.Sprintf(`SELECT machine_id, applied_at, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes FROM machine_dataset
+			WHERE machine_id IN %s AND dataset = $%d`, list, len(args)+1), append(args, string(d))...)
 	})
 	return found, err
 }
 
 func saveStates(ctx context.Context, tx *sql.Tx, d muster.Dataset, states []store.State) error {
-	return insertRows(ctx, tx, `INSERT INTO machine_dataset (machine_id, dataset, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes)`,
-		`ON CONFLICT (machine_id, dataset) DO UPDATE SET looked_at = excluded.looked_at, assessed_at = excluded.assessed_at, empty_at = excluded.empty_at,
+	return insertRows(ctx, tx, `INSERT INTO machine_dataset (machine_id, dataset, applied_at, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes)`,
+		`ON CONFLICT (machine_id, dataset) DO UPDATE SET applied_at = excluded.applied_at, looked_at = excluded.looked_at, assessed_at = excluded.assessed_at, empty_at = excluded.empty_at,
 			last_confirmed = excluded.last_confirmed, digest = excluded.digest, open_rows = excluded.open_rows, attributes = excluded.attributes`,
-		9, len(states), func(i int, args []any) []any {
+		10, len(states), func(i int, args []any) []any {
 			st := &states[i]
-			return append(args, st.Machine, string(d), micros(st.Known.LookedAt), micros(st.Known.AssessedAt), micros(st.Known.EmptyAt), micros(st.LastConfirmed),
+			return append(args, st.Machine, string(d), micros(st.Known.AppliedAt), micros(st.Known.LookedAt), micros(st.Known.AssessedAt), micros(st.Known.EmptyAt), micros(st.LastConfirmed),
 				st.Digest, st.OpenRows, text(st.Attributes))
 		})
 }
@@ -207,7 +215,7 @@ func (s *Store) HadRows(ctx context.Context, d muster.Dataset, connector int64) 
 		ids = append(ids, id)
 		return err
 	}, `SELECT s.machine_id FROM machine_dataset s JOIN machine_scope c ON c.machine_id = s.machine_id
-		WHERE s.dataset = $1 AND s.open_rows > 0 AND c.connector_id = $2 AND c.reason = '' ORDER BY s.machine_id`, string(d), connector)
+		WHERE s.dataset = $1 AND s.open_rows > 0 AND s.looked_at = s.assessed_at AND c.connector_id = $2 AND c.reason = '' ORDER BY s.machine_id`, string(d), connector)
 	return ids, err
 }
 
@@ -242,14 +250,10 @@ func (s *Store) EndMerge(ctx context.Context, st store.Step, tenant int64, state
 		if state == nil {
 			return nil
 		}
-		var snapshot int64
-		if !state.Snapshot.IsZero() {
-			snapshot = state.Snapshot.UnixMicro()
-		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO dataset_state (tenant_id, dataset, snapshot, rows_read, mapping_version, guard_since, guard_snapshot) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (tenant_id, dataset) DO UPDATE SET snapshot = excluded.snapshot, rows_read = excluded.rows_read, mapping_version = excluded.mapping_version,
 				guard_since = excluded.guard_since, guard_snapshot = excluded.guard_snapshot`,
-			tenant, string(st.Dataset), snapshot, state.RowsRead, state.MappingVersion, micros(state.Guard.Since), micros(state.Guard.Snapshot))
+			tenant, string(st.Dataset), micros(state.Snapshot), state.RowsRead, state.MappingVersion, micros(state.Guard.Since), micros(state.Guard.Snapshot))
 		return err
 	})
 }

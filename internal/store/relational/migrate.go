@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/database"
 
 	"muster"
 )
@@ -17,54 +19,88 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-var dialects = map[string]database.Dialect{"sqlite": database.DialectSQLite3}
+// versionTable marks a database as Muster's.
+const versionTable = "muster_version"
 
-// Migrate brings the schema up to this program's version; a database of a newer
-// program, or of another one, is refused and left as it was.
-func Migrate(ctx context.Context, e Engine, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations/"+e.Name())
+// patience is how often a migration that another program ran at the same time is looked at again.
+const patience = 20
+
+// Check refuses a database of a newer program and one of somebody else's. It only
+// reads, so that what is refused stays as it was. It returns the schema's version, 0
+// for an empty database, and the newest that this program knows.
+func Check(ctx context.Context, e Engine, db *sql.DB) (version, newest int64, err error) {
+	if newest, err = newestVersion(e); err != nil {
+		return 0, 0, err
+	}
+	tables, err := e.Tables(ctx, db)
 	if err != nil {
-		return err
+		return 0, 0, e.Explain(err)
 	}
-	provider, err := goose.NewProvider(dialects[e.Name()], db, files, goose.WithTableName("muster_version"), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
+	if !slices.Contains(tables, versionTable) {
+		if len(tables) > 0 {
+			return 0, 0, muster.Invalid("db", "the database belongs to another program", "Give Muster a database of its own.")
+		}
+		return 0, newest, nil
 	}
-	version, err := schemaVersion(ctx, db)
-	if err != nil {
-		return e.Explain(err)
+	var at sql.NullInt64
+	if err := db.QueryRowContext(ctx, `SELECT MAX(version_id) FROM `+versionTable).Scan(&at); err != nil {
+		return 0, 0, e.Explain(err)
 	}
-	sources := provider.ListSources()
-	newest := sources[len(sources)-1].Version
-	switch {
-	case version > newest:
-		return &muster.Error{Meaning: muster.ErrConflict, Code: "database_newer", Message: fmt.Sprintf("the database has schema version %d, this program knows up to %d", version, newest),
-			Advice: "Use the newer program that wrote it."}
-	case version == newest:
-		return nil
-	case version < 0:
-		return muster.Invalid("db", "the database belongs to another program", "Give Muster a database of its own.")
+	if at.Int64 > newest {
+		return 0, 0, &muster.Error{Meaning: muster.ErrConflict, Code: "database_newer",
+			Message: fmt.Sprintf("the database has schema version %d, this program knows up to %d", at.Int64, newest), Advice: "Use the newer program that wrote it."}
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return e.Explain(err)
-	}
-	return nil
+	return at.Int64, newest, nil
 }
 
-// schemaVersion is 0 for an empty database and -1 for somebody else's.
-func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
-	var tables, ours int64
-	err := db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN name = 'muster_version' THEN 1 ELSE 0 END), 0) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`).Scan(&tables, &ours)
+// Migrate brings the schema up to this program's version, after Check.
+func Migrate(ctx context.Context, e Engine, db *sql.DB) error {
+	version, newest, err := Check(ctx, e, db)
+	if err != nil || version == newest {
+		return err
+	}
+	files, err := fs.Sub(migrations, folder(e))
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(e.Dialect(), db, files, goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	// Where two programs open a new database at once, the later one's step fails because
+	// the earlier one's is there already: each step is one transaction, so looking again
+	// and going on is enough.
+	var failed error
+	for range patience {
+		if _, failed = provider.Up(ctx); failed == nil {
+			return nil
+		}
+		if version, _, err = Check(ctx, e, db); err != nil || version == newest {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return e.Explain(failed)
+}
+
+func folder(e Engine) string { return "migrations/" + e.Name() }
+
+// newestVersion is the greatest number that a migration file begins with.
+func newestVersion(e Engine) (int64, error) {
+	files, err := fs.Glob(migrations, folder(e)+"/*.sql")
 	if err != nil {
 		return 0, err
 	}
-	if ours == 0 {
-		return map[bool]int64{true: 0, false: -1}[tables == 0], nil
+	var newest int64
+	for _, file := range files {
+		number, _, _ := strings.Cut(path.Base(file), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("migration %s: %w", file, err)
+		}
+		newest = max(newest, version)
 	}
-	var version sql.NullInt64
-	err = db.QueryRowContext(ctx, `SELECT MAX(version_id) FROM muster_version`).Scan(&version)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return version.Int64, err
+	return newest, nil
 }

@@ -23,6 +23,9 @@ func states(all []muster.RunState) string {
 	return "(" + strings.Join(quoted, ", ") + ")"
 }
 
+// active are the states in which somebody works, or should work, on a run.
+const active = `('dispatched', 'running', 'merging')`
+
 // abandonAfter is how often a run may lose its worker (SPEC §4).
 const abandonAfter = 3
 
@@ -33,13 +36,15 @@ const runTables = ` FROM run r JOIN connector c ON c.id = r.connector_id LEFT JO
 func scanRun(row interface{ Scan(...any) error }) (store.RunHead, error) {
 	var h store.RunHead
 	var settings string
-	var lease sql.NullInt64
-	var full, cancel int64
+	var lease, full, cancel int64
 	err := row.Scan(&h.ID, &h.Connector.ID, &h.Connector.Name, &h.Connector.Tenant, &settings, &h.SettingsVersion, &h.State, &full, &h.Fence, &lease, &h.Lost, &cancel, &h.Tenant, &h.TenantGUID)
 	if err != nil {
 		return h, err
 	}
-	h.Full, h.CancelAsked, h.LeaseUntil = full != 0, cancel != 0, fromMicros(lease)
+	h.Full, h.CancelAsked = full != 0, cancel != 0
+	if lease != 0 { // 0 = held by nobody
+		h.LeaseUntil = time.UnixMicro(lease).UTC()
+	}
 	h.Connector.Version = h.SettingsVersion
 	return h, json.Unmarshal([]byte(settings), &h.Connector.Settings)
 }
@@ -55,13 +60,22 @@ func flag(b bool) int {
 func (s *Store) QueueRun(ctx context.Context, connector int64, trigger string, full bool, now time.Time) (int64, error) {
 	var id int64
 	err := s.update(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `SELECT id FROM run WHERE connector_id = $1 AND state = 'queued'`, connector).Scan(&id)
-		if !errors.Is(err, sql.ErrNoRows) {
+		// A run that lost its worker comes first: it goes on where it stopped.
+		err := tx.QueryRowContext(ctx, `SELECT id FROM run WHERE connector_id = $1 AND state = 'queued' ORDER BY id LIMIT 1`, connector).Scan(&id)
+		switch {
+		case err == nil && full:
+			_, err = tx.ExecContext(ctx, `UPDATE run SET full_read = 1 WHERE id = $1`, id)
+			return err
+		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
-		return tx.QueryRowContext(ctx, `INSERT INTO run (connector_id, server, trigger_kind, state, settings, settings_version, full_read, queued_at)
+		err = tx.QueryRowContext(ctx, `INSERT INTO run (connector_id, server, trigger_kind, state, settings, settings_version, full_read, queued_at)
 			SELECT id, 'Cloud', $2, 'queued', settings, settings_version, $3, $4 FROM connector WHERE id = $1 RETURNING id`,
 			connector, trigger, flag(full), now.UnixMicro()).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = fmt.Errorf("connector %d: %w", connector, muster.ErrNotFound)
+		}
+		return err
 	})
 	return id, err
 }
@@ -69,7 +83,7 @@ func (s *Store) QueueRun(ctx context.Context, connector int64, trigger string, f
 // ActiveRun implements store.Runs.
 func (s *Store) ActiveRun(ctx context.Context, connector int64) (store.RunHead, bool, error) {
 	h, err := scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+runTables+`
-		WHERE r.connector_id = $1 AND r.state IN ('dispatched', 'running', 'merging')`, connector))
+		WHERE r.connector_id = $1 AND r.state IN `+active, connector))
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, false, nil
 	}
@@ -86,16 +100,20 @@ func (s *Store) Run(ctx context.Context, id int64) (store.RunHead, error) {
 }
 
 // ClaimReading implements store.Runs. Reading starts at once where it is claimed, so the
-// run passes dispatched within this transaction.
+// run passes dispatched within this transaction. The first claim fixes the settings; a
+// run that lost its worker keeps those under which it has staged.
 func (s *Store) ClaimReading(ctx context.Context, run int64, now, until time.Time) (wire.Lease, store.RunHead, error) {
-	return s.claim(ctx, run, until, `UPDATE run SET state = 'running', fence = fence + 1, lease_until = $2, started_at = COALESCE(started_at, $3)
-		WHERE id = $1 AND state = 'queued'`, run, until.UnixMicro(), now.UnixMicro())
+	return s.claim(ctx, run, until, `UPDATE run SET state = 'running', fence = fence + 1, lease_until = $2, started_at = COALESCE(started_at, $3),
+			settings = CASE WHEN started_at IS NULL THEN (SELECT c.settings FROM connector c WHERE c.id = run.connector_id) ELSE settings END,
+			settings_version = CASE WHEN started_at IS NULL THEN (SELECT c.settings_version FROM connector c WHERE c.id = run.connector_id) ELSE settings_version END`+keepTraffic+`
+		WHERE id = $1 AND state = 'queued' AND NOT EXISTS (SELECT 1 FROM run o WHERE o.connector_id = run.connector_id AND o.state IN `+active+`)`,
+		run, until.UnixMicro(), now.UnixMicro())
 }
 
 // ClaimMerge implements store.Runs.
 func (s *Store) ClaimMerge(ctx context.Context, run int64, now, until time.Time) (wire.Lease, store.RunHead, error) {
-	return s.claim(ctx, run, until, `UPDATE run SET fence = fence + 1, lease_until = $2 WHERE id = $1 AND state = 'merging' AND lease_until <= $3`,
-		run, until.UnixMicro(), now.UnixMicro())
+	return s.claim(ctx, run, until, `UPDATE run SET fence = fence + 1, lease_until = $2, lost = CASE WHEN lease_until > 0 THEN lost + 1 ELSE lost END`+keepTraffic+`
+		WHERE id = $1 AND state = 'merging' AND lease_until <= $3`, run, until.UnixMicro(), now.UnixMicro())
 }
 
 func (s *Store) claim(ctx context.Context, run int64, until time.Time, query string, args ...any) (lease wire.Lease, h store.RunHead, err error) {
@@ -113,14 +131,23 @@ func (s *Store) claim(ctx context.Context, run int64, until time.Time, query str
 	return wire.Lease{Run: run, Fence: h.Fence, Until: until}, h, err
 }
 
+// keepTraffic sets aside what earlier leases have cost: each lease counts from zero.
+const keepTraffic = `, calls_before = api_calls, bytes_before = bytes, throttled_before = throttled`
+
 // BindTenant implements store.Runs.
 func (s *Store) BindTenant(ctx context.Context, l wire.Lease, tenant string) error {
-	id, err := s.TenantID(ctx, tenant)
-	if err != nil {
-		return err
-	}
 	return s.leased(ctx, l, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE run SET tenant_id = $2 WHERE id = $1`, l.Run, id)
+		if _, err := tx.ExecContext(ctx, `INSERT INTO tenant (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING`, tenant); err != nil {
+			return err
+		}
+		var id int64
+		if err := tx.QueryRowContext(ctx, `SELECT id FROM tenant WHERE tenant_id = $1`, tenant).Scan(&id); err != nil {
+			return err
+		}
+		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET tenant_id = $2 WHERE id = $1 AND (tenant_id IS NULL OR tenant_id = $2)`, l.Run, id))
+		if err == nil && n == 0 {
+			err = fmt.Errorf("run %d reads another tenant: %w", l.Run, muster.ErrConflict)
+		}
 		return err
 	})
 }
@@ -129,13 +156,30 @@ func (s *Store) BindTenant(ctx context.Context, l wire.Lease, tenant string) err
 func (s *Store) Renew(ctx context.Context, l wire.Lease, until time.Time, p wire.Progress) (wire.Order, error) {
 	var cancel int64
 	err := s.leased(ctx, l, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `UPDATE run SET lease_until = $2, api_calls = $3, bytes = $4, throttled = $5 WHERE id = $1 RETURNING cancel_asked`,
+		return tx.QueryRowContext(ctx, `UPDATE run SET lease_until = $2, api_calls = calls_before + $3, bytes = bytes_before + $4, throttled = throttled_before + $5
+			WHERE id = $1 RETURNING cancel_asked`,
 			l.Run, until.UnixMicro(), p.Traffic.APICalls, p.Traffic.Bytes, p.Traffic.Throttled.Microseconds()).Scan(&cancel)
 	})
-	if cancel != 0 {
-		return wire.Cancel, err
+	if err != nil {
+		return "", err
 	}
-	return wire.GoOn, err
+	if cancel != 0 {
+		return wire.Cancel, nil
+	}
+	return wire.GoOn, nil
+}
+
+// AskCancel implements store.Runs.
+func (s *Store) AskCancel(ctx context.Context, run int64, now time.Time) error {
+	return s.update(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET cancel_asked = 1, state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+				finished_at = CASE WHEN state = 'queued' THEN $2 ELSE finished_at END
+			WHERE id = $1 AND state IN `+states(muster.Cancelled.Before()), run, now.UnixMicro()))
+		if err == nil && n == 0 {
+			err = fmt.Errorf("run %d cannot be cancelled: %w", run, muster.ErrConflict)
+		}
+		return err
+	})
 }
 
 // EndReading implements store.Runs.
@@ -152,7 +196,9 @@ func (s *Store) EndReading(ctx context.Context, l wire.Lease, o wire.Outcome, no
 		return err
 	}
 	return s.leased(ctx, l, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, api_calls = $6, bytes = $7, throttled = $8, lease_until = 0
+		// The fence moves, so that the reader's lease ends with its reading.
+		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, lease_until = 0, fence = fence + 1,
+				api_calls = calls_before + $6, bytes = bytes_before + $7, throttled = throttled_before + $8
 			WHERE id = $1 AND state IN `+states(state.Before()), l.Run, string(state), finished, warnings, failure, o.Traffic.APICalls, o.Traffic.Bytes, o.Traffic.Throttled.Microseconds()))
 		if err == nil && n == 0 {
 			err = fmt.Errorf("run %d cannot become %s: %w", l.Run, state, muster.ErrConflict)
@@ -175,6 +221,9 @@ func notices(warnings []muster.Notice, failure *muster.Notice) (string, any, err
 
 // EndRun implements store.Runs.
 func (s *Store) EndRun(ctx context.Context, l wire.Lease, state muster.RunState, warnings []muster.Notice, failure *muster.Notice, now time.Time) error {
+	if !state.Final() {
+		return fmt.Errorf("a run cannot end as %s: %w", state, muster.ErrInvalid)
+	}
 	w, f, err := notices(warnings, failure)
 	if err != nil {
 		return err
@@ -207,6 +256,9 @@ func (s *Store) Requeue(ctx context.Context, run int64, now time.Time) (muster.R
 
 // Drop implements store.Runs.
 func (s *Store) Drop(ctx context.Context, run int64, state muster.RunState, why muster.Notice, now time.Time) error {
+	if !state.Final() {
+		return fmt.Errorf("a run cannot end as %s: %w", state, muster.ErrInvalid)
+	}
 	w, f, err := notices(nil, &why)
 	if err != nil {
 		return err
@@ -225,51 +277,6 @@ func (s *Store) Drop(ctx context.Context, run int64, state muster.RunState, why 
 	return s.DropStaged(ctx, run)
 }
 
-// Report implements store.Runs.
-func (s *Store) Report(ctx context.Context, run int64) (muster.Run, error) {
-	r := muster.Run{ID: run, Datasets: map[muster.Dataset]*muster.DatasetResult{}}
-	var queued, started, finished sql.NullInt64
-	var throttled int64
-	var warnings string
-	var failure, tenant sql.NullString
-	err := s.read.QueryRowContext(ctx, `SELECT c.name, r.server, r.trigger_kind, r.state, t.tenant_id, r.queued_at, r.started_at, r.finished_at,
-			r.api_calls, r.bytes, r.throttled, r.warnings, r.error
-		FROM run r JOIN connector c ON c.id = r.connector_id LEFT JOIN tenant t ON t.id = r.tenant_id WHERE r.id = $1`, run).
-		Scan(&r.Connector, &r.Server, &r.Trigger, &r.State, &tenant, &queued, &started, &finished, &r.Traffic.APICalls, &r.Traffic.Bytes, &throttled, &warnings, &failure)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, fmt.Errorf("run %d: %w", run, muster.ErrNotFound)
-	}
-	if err != nil {
-		return r, s.explain(err)
-	}
-	r.TenantID, r.QueuedAt, r.StartedAt, r.FinishedAt = tenant.String, fromMicros(queued), fromMicros(started), fromMicros(finished)
-	r.Traffic.Throttled = time.Duration(throttled) * time.Microsecond
-	if err := json.Unmarshal([]byte(warnings), &r.Warnings); err != nil {
-		return r, err
-	}
-	if failure.Valid {
-		if err := json.Unmarshal([]byte(failure.String), &r.Error); err != nil {
-			return r, err
-		}
-	}
-	err = s.each(ctx, func(rows *sql.Rows) error {
-		var name muster.Dataset
-		var d muster.DatasetResult
-		var state sql.NullString
-		var at sql.NullInt64
-		var reason string
-		err := rows.Scan(append([]any{&name, &d.Mode, &state, &reason, &at}, countTargets(&d.Counts)...)...)
-		d.Complete = state.String == string(muster.Complete)
-		d.SourceTime = fromMicros(at)
-		if d.Mode == muster.ModeSkipped || !d.Complete {
-			d.SkippedBecause = reason
-		}
-		r.Datasets[name] = &d
-		return err
-	}, `SELECT dataset, mode, completeness, reason, source_time, `+countColumns+` FROM run_dataset WHERE run_id = $1`, run)
-	return r, err
-}
-
 const countColumns = `rows_read, rows_new, rows_changed, rows_unchanged, rows_closed, rows_reopened, rows_out, rows_rejected, rows_duplicate`
 
 func countTargets(c *muster.Counts) []any {
@@ -278,35 +285,4 @@ func countTargets(c *muster.Counts) []any {
 
 func countValues(c muster.Counts) []any {
 	return []any{c.Read, c.New, c.Changed, c.Unchanged, c.Closed, c.Reopened, c.OutOfScope, c.Rejected, c.Duplicates}
-}
-
-// Reserve implements store.Budgets.
-func (s *Store) Reserve(ctx context.Context, key store.BudgetKey, n int, windows []store.Window, now time.Time) (wait time.Duration, err error) {
-	err = s.update(ctx, func(tx *sql.Tx) error {
-		var longest time.Duration
-		for _, w := range windows {
-			longest = max(longest, w.Span)
-			var oldest sql.NullInt64
-			// The call that must leave the window before n more fit in.
-			err := tx.QueryRowContext(ctx, `SELECT called_at FROM rate_call WHERE tenant = $1 AND client = $2 AND endpoint = $3 AND called_at > $4
-				ORDER BY called_at DESC LIMIT 1 OFFSET $5`, key.Tenant, key.Client, key.Endpoint, now.Add(-w.Span).UnixMicro(), w.Calls-n).Scan(&oldest)
-			if errors.Is(err, sql.ErrNoRows) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			wait = max(wait, fromMicros(oldest).Add(w.Span).Sub(now))
-		}
-		if wait > 0 {
-			return nil
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM rate_call WHERE called_at <= $1`, now.Add(-longest).UnixMicro()); err != nil {
-			return err
-		}
-		return insertRows(ctx, tx, `INSERT INTO rate_call (tenant, client, endpoint, called_at)`, "", 4, n, func(_ int, args []any) []any {
-			return append(args, key.Tenant, key.Client, key.Endpoint, now.UnixMicro())
-		})
-	})
-	return wait, err
 }

@@ -22,7 +22,7 @@ const keptRejections = 20
 func (s *Store) BeginDataset(ctx context.Context, l wire.Lease, d muster.Dataset, snapshot time.Time) error {
 	return s.leased(ctx, l, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO run_dataset (run_id, dataset, source_time) VALUES ($1, $2, $3)
-			ON CONFLICT (run_id, dataset) DO UPDATE SET source_time = excluded.source_time`, l.Run, string(d), micros(snapshot))
+			ON CONFLICT (run_id, dataset) DO UPDATE SET source_time = excluded.source_time, sequence = 0, sequence_fence = 0`, l.Run, string(d), micros(snapshot))
 		return err
 	})
 }
@@ -30,13 +30,17 @@ func (s *Store) BeginDataset(ctx context.Context, l wire.Lease, d muster.Dataset
 // Stage implements store.Staging.
 func (s *Store) Stage(ctx context.Context, l wire.Lease, st store.Staged, now time.Time) error {
 	return s.leased(ctx, l, func(tx *sql.Tx) error {
+		held, err := holds(ctx, tx, l, st)
+		if err != nil || held {
+			return err
+		}
 		if err := addCounts(ctx, tx, l.Run, st.Dataset, st.Counts, `, sequence = $12, sequence_fence = $13`, st.Sequence, l.Fence); err != nil {
 			return err
 		}
 		if err := insertSegment(ctx, tx, l.Run, st, now); err != nil {
 			return err
 		}
-		err := insertRows(ctx, tx, `INSERT INTO run_part (run_id, dataset, part)`, `ON CONFLICT DO NOTHING`, 3, len(st.Parts), func(i int, args []any) []any {
+		err = insertRows(ctx, tx, `INSERT INTO run_part (run_id, dataset, part)`, `ON CONFLICT DO NOTHING`, 3, len(st.Parts), func(i int, args []any) []any {
 			return append(args, l.Run, string(st.Dataset), st.Parts[i])
 		})
 		if err != nil {
@@ -44,6 +48,16 @@ func (s *Store) Stage(ctx context.Context, l wire.Lease, st store.Staged, now ti
 		}
 		return keepRejected(ctx, tx, l.Run, st)
 	})
+}
+
+// holds tells whether this step came before, under this lease and since the dataset was begun.
+func holds(ctx context.Context, tx *sql.Tx, l wire.Lease, st store.Staged) (bool, error) {
+	var sequence, fence int64
+	err := tx.QueryRowContext(ctx, `SELECT sequence, sequence_fence FROM run_dataset WHERE run_id = $1 AND dataset = $2`, l.Run, string(st.Dataset)).Scan(&sequence, &fence)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil // addCounts says what is wrong
+	}
+	return fence == l.Fence && st.Sequence <= sequence, err
 }
 
 func insertSegment(ctx context.Context, tx *sql.Tx, run int64, st store.Staged, now time.Time) error {
@@ -119,7 +133,27 @@ func (s *Store) RestartDataset(ctx context.Context, l wire.Lease, d muster.Datas
 // StagedDatasets implements store.Staging.
 func (s *Store) StagedDatasets(ctx context.Context, run int64) (map[muster.Dataset]store.StagedDataset, error) {
 	staged := map[muster.Dataset]store.StagedDataset{}
-	err := s.each(ctx, func(rows *sql.Rows) error {
+	err := s.view(ctx, func(tx *sql.Tx) error {
+		if err := stagedDatasets(ctx, tx, run, staged); err != nil {
+			return err
+		}
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var d muster.Dataset
+			var part string
+			if err := rows.Scan(&d, &part); err != nil {
+				return err
+			}
+			st := staged[d]
+			st.Parts = append(st.Parts, part)
+			staged[d] = st
+			return nil
+		}, `SELECT dataset, part FROM run_part WHERE run_id = $1 ORDER BY dataset, part`, run)
+	})
+	return staged, err
+}
+
+func stagedDatasets(ctx context.Context, tx *sql.Tx, run int64, staged map[muster.Dataset]store.StagedDataset) error {
+	return each(ctx, tx, func(rows *sql.Rows) error {
 		var d muster.Dataset
 		var st store.StagedDataset
 		var state sql.NullString
@@ -135,21 +169,18 @@ func (s *Store) StagedDatasets(ctx context.Context, run int64) (map[muster.Datas
 		staged[d] = st
 		return nil
 	}, `SELECT dataset, mode, completeness, reason, source_time, merge_cursor, merged, `+countColumns+` FROM run_dataset WHERE run_id = $1`, run)
-	if err != nil {
-		return nil, err
-	}
-	err = s.each(ctx, func(rows *sql.Rows) error {
-		var d muster.Dataset
-		var part string
-		if err := rows.Scan(&d, &part); err != nil {
-			return err
-		}
-		st := staged[d]
-		st.Parts = append(st.Parts, part)
-		staged[d] = st
-		return nil
-	}, `SELECT dataset, part FROM run_part WHERE run_id = $1`, run)
-	return staged, err
+}
+
+// RejectedRows implements store.Staging.
+func (s *Store) RejectedRows(ctx context.Context, run int64, d muster.Dataset) ([]wire.Rejected, error) {
+	var rejected []wire.Rejected
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		var r wire.Rejected
+		err := rows.Scan(&r.Machine, &r.Reason)
+		rejected = append(rejected, r)
+		return err
+	}, `SELECT machine, reason FROM run_rejected WHERE run_id = $1 AND dataset = $2 ORDER BY n`, run, string(d))
+	return rejected, err
 }
 
 // Segments implements store.Staging.
@@ -177,6 +208,9 @@ func (s *Store) ReadChunk(ctx context.Context, segment int64, n int) ([]byte, er
 
 // SaveScope implements store.Staging.
 func (s *Store) SaveScope(ctx context.Context, l wire.Lease, scope []byte, sourceTime time.Time) error {
+	if scope == nil {
+		scope = []byte{} // an empty scope was decided too
+	}
 	return s.leased(ctx, l, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE run SET scope = $2, source_time = $3 WHERE id = $1`, l.Run, scope, sourceTime.UnixMicro())
 		return err
@@ -186,29 +220,40 @@ func (s *Store) SaveScope(ctx context.Context, l wire.Lease, scope []byte, sourc
 // RunScope implements store.Staging.
 func (s *Store) RunScope(ctx context.Context, run int64) ([]byte, time.Time, error) {
 	var scope []byte
+	var decided int64
 	var at sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT scope, source_time FROM run WHERE id = $1`, run).Scan(&scope, &at)
-	return scope, fromMicros(at), s.explain(err)
+	err := s.read.QueryRowContext(ctx, `SELECT scope, CASE WHEN scope IS NULL THEN 0 ELSE 1 END, source_time FROM run WHERE id = $1`, run).Scan(&scope, &decided, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("run %d: %w", run, muster.ErrNotFound)
+	}
+	if err != nil || decided == 0 {
+		return nil, time.Time{}, s.explain(err)
+	}
+	if scope == nil {
+		scope = []byte{}
+	}
+	return scope, fromMicros(at), nil
 }
 
 // DropStaged implements store.Staging.
 func (s *Store) DropStaged(ctx context.Context, run int64) error {
-	var segments []store.Segment
+	// What a killed program left behind of runs that are over goes too.
+	var segments []int64
 	err := s.each(ctx, func(rows *sql.Rows) error {
-		var seg store.Segment
-		err := rows.Scan(&seg.ID)
-		segments = append(segments, seg)
+		var id int64
+		err := rows.Scan(&id)
+		segments = append(segments, id)
 		return err
-	}, `SELECT id FROM segment WHERE run_id = $1`, run)
+	}, `SELECT id FROM segment WHERE run_id = $1 OR run_id IN (SELECT id FROM run WHERE finished_at IS NOT NULL) ORDER BY id`, run)
 	if err != nil {
 		return err
 	}
-	for _, seg := range segments {
+	for _, id := range segments {
 		err := s.update(ctx, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM segment_chunk WHERE segment_id = $1`, seg.ID); err != nil {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM segment_chunk WHERE segment_id = $1`, id); err != nil {
 				return err
 			}
-			_, err := tx.ExecContext(ctx, `DELETE FROM segment WHERE id = $1`, seg.ID)
+			_, err := tx.ExecContext(ctx, `DELETE FROM segment WHERE id = $1`, id)
 			return err
 		})
 		if err != nil {

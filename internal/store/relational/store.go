@@ -10,13 +10,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pressly/goose/v3/database"
+
 	"muster"
 	"muster/internal/wire"
 )
 
 // Engine is what differs between databases.
 type Engine interface {
+	// Name is the folder of its migrations.
 	Name() string
+	Dialect() database.Dialect
+	// Tables lists the tables of a database, those of the engine itself left out.
+	Tables(ctx context.Context, db *sql.DB) ([]string, error)
 	// Explain turns the driver's error into one with a code where a person can act on it.
 	Explain(err error) error
 }
@@ -63,18 +69,28 @@ func (s *Store) update(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if err != nil {
 		return s.explain(err)
 	}
+	defer tx.Rollback() // does nothing after a commit
 	if err := fn(tx); err != nil {
-		_ = tx.Rollback() // the first error is the one to tell
 		return s.explain(err)
 	}
 	return s.explain(tx.Commit())
+}
+
+// view runs fn in one transaction that only reads, so that what it reads fits together.
+func (s *Store) view(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return s.explain(err)
+	}
+	defer tx.Rollback()
+	return s.explain(fn(tx))
 }
 
 // leased runs fn in a write transaction that has first proved the lease: a zombie's
 // fence matches no row, and locking the run's row keeps a successor out meanwhile.
 func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *sql.Tx) error) error {
 	return s.update(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET fence = fence WHERE id = $1 AND fence = $2 AND state IN ('dispatched', 'running', 'merging')`, l.Run, l.Fence))
+		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET fence = fence WHERE id = $1 AND fence = $2 AND state IN `+active, l.Run, l.Fence))
 		if err != nil {
 			return err
 		}
@@ -87,7 +103,7 @@ func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *sql.Tx) er
 
 func (s *Store) explain(err error) error {
 	var known *muster.Error
-	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, muster.ErrConflict) {
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, muster.ErrConflict) {
 		return err
 	}
 	return s.engine.Explain(err)

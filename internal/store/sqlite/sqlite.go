@@ -7,10 +7,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/pressly/goose/v3/database"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -22,15 +24,17 @@ import (
 const readers = 4
 
 // Open opens the database file, makes it where absent and create is set, and brings its schema up
-// to this program's version. A newer database is refused (database_newer).
+// to this program's version. A newer database (database_newer) and a file of somebody
+// else's (invalid_db) are refused and left byte for byte as they were.
 func Open(ctx context.Context, path string, create bool) (*relational.Store, error) {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && !create {
-		return nil, muster.Invalid("db", fmt.Sprintf("there is no database %s", path), "Check the path, or gather into it first with muster sync.")
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
 	}
-	if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
-		return nil, muster.Invalid("db", fmt.Sprintf("the folder of %s does not exist", path), "Make the folder first.")
+	if err := probe(ctx, path, create); err != nil {
+		return nil, err
 	}
-	write, err := sql.Open("sqlite", dsn(path, "_txlock=immediate", "_pragma=cache_size(-32768)"))
+	write, err := sql.Open("sqlite", dsn(path, "_pragma=journal_mode(WAL)", "_txlock=immediate", "_pragma=cache_size(-32768)"))
 	if err != nil {
 		return nil, engine{}.Explain(err)
 	}
@@ -40,37 +44,98 @@ func Open(ctx context.Context, path string, create bool) (*relational.Store, err
 		return nil, errors.Join(engine{}.Explain(err), write.Close())
 	}
 	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
 	if err := relational.Migrate(ctx, engine{}, write); err != nil {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
 	return relational.New(engine{}, write, read, true), nil
 }
 
+// probe looks at what is there before anything is written to it.
+func probe(ctx context.Context, path string, create bool) error {
+	file, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
+			return muster.Invalid("db", fmt.Sprintf("the folder of %s does not exist", path), "Make the folder first.")
+		}
+		if !create {
+			return muster.Invalid("db", fmt.Sprintf("there is no database %s", path), "Check the path, or gather into it first with muster sync.")
+		}
+		return nil
+	case err != nil:
+		return &muster.Error{Meaning: muster.ErrUnavailable, Code: "database_unreachable", Message: fmt.Sprintf("the database file %s cannot be reached", path), Advice: "Check the path and its permissions.", Err: err}
+	case !file.Mode().IsRegular():
+		return muster.Invalid("db", path+" is not a file", "Name the database file itself.")
+	case file.Size() == 0:
+		return nil
+	}
+	// Not mode=ro: such a connection cannot take away the -wal and -shm files it makes.
+	db, err := sql.Open("sqlite", dsn(path, "mode=rw"))
+	if err != nil {
+		return engine{}.Explain(err)
+	}
+	_, _, err = relational.Check(ctx, engine{}, db)
+	return errors.Join(err, db.Close())
+}
+
+// dsn writes an absolute path as a URI (https://www.sqlite.org/uri.html).
 func dsn(path string, more ...string) string {
-	options := append([]string{"_pragma=busy_timeout(20000)", "_pragma=journal_mode(WAL)", "_pragma=synchronous(NORMAL)", "_pragma=foreign_keys(1)"}, more...)
-	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
-	return "file:" + escaped + "?" + strings.Join(options, "&")
+	options := append([]string{"_pragma=busy_timeout(20000)", "_pragma=synchronous(NORMAL)", "_pragma=foreign_keys(1)"}, more...)
+	path = strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(path))
+	if !strings.HasPrefix(path, "/") { // C:/folder
+		path = "/" + path
+	}
+	return "file://" + path + "?" + strings.Join(options, "&")
 }
 
 type engine struct{}
 
 func (engine) Name() string { return "sqlite" }
 
-// Explain implements relational.Engine.
+func (engine) Dialect() database.Dialect { return database.DialectSQLite3 }
+
+func (engine) Tables(ctx context.Context, db *sql.DB) ([]string, error) {
+	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
+}
+
+// Explain implements relational.Engine. Codes: https://www.sqlite.org/rescode.html.
 func (engine) Explain(err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
+	unreachable := func(message, advice string) error {
+		return &muster.Error{Meaning: muster.ErrUnavailable, Code: "database_unreachable", Message: message, Advice: advice, Err: err}
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_SHMSIZE:
 		return &muster.Error{Meaning: muster.ErrUnavailable, Code: "disk_full", Message: "the database could not be written", Advice: "Free some space on its disk and run it again; what was gathered is kept.", Err: err}
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_INTERRUPT:
+		return fmt.Errorf("%w: %w", context.Canceled, err)
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 		return &muster.Error{Meaning: muster.ErrInvalid, Code: "invalid_db", Message: "the file is not a healthy SQLite database", Advice: "Check the path, or restore a backup.", Err: err}
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
-		return &muster.Error{Meaning: muster.ErrUnavailable, Code: "database_unreachable", Message: "the database file cannot be opened for writing", Advice: "Check the path, its folder and its permissions.", Err: err}
+		return unreachable("the database file cannot be opened for writing", "Check the path, its folder and its permissions.")
+	case sqlite3.SQLITE_IOERR:
+		return unreachable("the database file cannot be read", "Check its disk, then run it again.")
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return &muster.Error{Meaning: muster.ErrUnavailable, Code: "database_unreachable", Message: "the database stayed locked by another program", Advice: "Close the other program, then run it again.", Err: err}
+		return unreachable("the database stayed locked by another program", "Close the other program, then run it again.")
 	}
 	return err
 }

@@ -36,11 +36,15 @@ CREATE TABLE run (
     api_calls        INTEGER NOT NULL DEFAULT 0,
     bytes            INTEGER NOT NULL DEFAULT 0,
     throttled        INTEGER NOT NULL DEFAULT 0, -- microseconds
+    calls_before     INTEGER NOT NULL DEFAULT 0, -- of the three above, what earlier leases have cost
+    bytes_before     INTEGER NOT NULL DEFAULT 0,
+    throttled_before INTEGER NOT NULL DEFAULT 0,
     warnings         TEXT    NOT NULL DEFAULT '[]',
     error            TEXT,
     scope            BLOB -- decided when the machines were whole
 );
-CREATE UNIQUE INDEX run_queued ON run (connector_id) WHERE state = 'queued';
+-- One run waits; one that lost its worker may wait beside it.
+CREATE UNIQUE INDEX run_queued ON run (connector_id) WHERE state = 'queued' AND started_at IS NULL;
 CREATE UNIQUE INDEX run_active ON run (connector_id) WHERE state IN ('dispatched', 'running', 'merging');
 
 CREATE TABLE run_dataset (
@@ -100,18 +104,18 @@ CREATE TABLE segment_chunk (
     PRIMARY KEY (segment_id, n)
 );
 
-CREATE TABLE rate_call ( -- calls of tightly limited endpoints, kept across runs and restarts
-    tenant    TEXT    NOT NULL,
-    client    TEXT    NOT NULL,
-    endpoint  TEXT    NOT NULL,
-    called_at INTEGER NOT NULL
-);
-CREATE INDEX rate_call_key ON rate_call (tenant, client, endpoint, called_at);
+CREATE TABLE rate_budget ( -- calls of tightly limited endpoints, kept across runs and restarts
+    tenant   TEXT NOT NULL,
+    client   TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    calls    TEXT NOT NULL, -- JSON array of times, ascending
+    PRIMARY KEY (tenant, client, endpoint)
+) WITHOUT ROWID;
 
 CREATE TABLE dataset_state ( -- the last applied complete read, per tenant
     tenant_id       INTEGER NOT NULL,
     dataset         TEXT    NOT NULL,
-    snapshot        INTEGER NOT NULL,
+    snapshot        INTEGER,
     rows_read       INTEGER NOT NULL, -- before the filters
     mapping_version TEXT    NOT NULL,
     guard_since     INTEGER,
@@ -153,6 +157,7 @@ CREATE TABLE machine_scope (
 CREATE TABLE machine_dataset (
     machine_id     INTEGER NOT NULL,
     dataset        TEXT    NOT NULL,
+    applied_at     INTEGER,
     looked_at      INTEGER,
     assessed_at    INTEGER,
     empty_at       INTEGER,
