@@ -113,7 +113,7 @@ func (r *Run) dataset(ctx context.Context, d muster.Dataset) (wire.Completeness,
 	case muster.Configuration:
 		return exported(ctx, r, d, defender.ConfigurationExport, configurationLayout, r.Client.ConfigurationFile)
 	case muster.Information:
-		return exported(ctx, r, d, defender.InformationExport, informationLayout, r.Client.InformationFile)
+		return exported(ctx, r, d, defender.InformationExport, informationLayout, r.informationFile)
 	}
 	return wire.Completeness{}, fmt.Errorf("dataset %s has no reader", d)
 }

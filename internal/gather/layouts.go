@@ -73,6 +73,9 @@ type antivirus = defender.DeviceAVInfo
 var antivirusLayout = newLayout(muster.Antivirus, []table[antivirus]{{name: "antivirus", unknown: true, columns: []column[antivirus]{
 	{name: "id", text: func(a *antivirus) defender.Text { return a.ID }},
 	{name: "machineId", text: func(a *antivirus) defender.Text { return a.MachineID }},
+	{name: "osKind", text: func(a *antivirus) defender.Text { return a.OSKind }},
+	{name: "osPlatform", text: func(a *antivirus) defender.Text { return a.OSPlatform }},
+	{name: "osVersion", text: func(a *antivirus) defender.Text { return a.OSVersion }},
 	{name: "avMode", text: func(a *antivirus) defender.Text { return a.AVMode }},
 	{name: "avSignatureVersion", text: func(a *antivirus) defender.Text { return a.AVSignatureVersion }},
 	{name: "avEngineVersion", text: func(a *antivirus) defender.Text { return a.AVEngineVersion }},
@@ -113,6 +116,9 @@ var catalogueLayout = newLayout(muster.Catalogue, []table[catalogued]{{name: "vu
 	{name: "exploitInKit", text: func(v *catalogued) defender.Text { return v.ExploitInKit }},
 	{name: "exploitTypes", list: func(v *catalogued) []string { return v.ExploitTypes }},
 	{name: "exploitUris", list: func(v *catalogued) []string { return v.ExploitUris }},
+	{name: "patchFirstAvailable", text: func(v *catalogued) defender.Text { return stamp(v.PatchFirstAvailable) }},
+	{name: "cveSupportability", text: func(v *catalogued) defender.Text { return v.CVESupportability }},
+	{name: "tags", list: func(v *catalogued) []string { return v.Tags }},
 	{name: "epss", text: func(v *catalogued) defender.Text { return v.EPSS }},
 }}})
 
