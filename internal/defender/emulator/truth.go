@@ -1,40 +1,157 @@
 package emulator
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Gathering is one run of a connector, as far as it decides what is held afterwards.
 type Gathering struct {
 	At            time.Time // the source's clock at the run's start
-	StaleDays     int
-	Tags          []string
+	StaleDays     int       // 0 = no limit
+	Tags          []string  // none = no filter
 	AllTags       bool
 	OnboardedOnly bool
 	SoftwareRole  bool // Software.Read.All was there
 	Day           int  // the day served: whole days since the epoch
 }
 
-// Truth is what a correct tool holds after some gatherings: one map per export row.
+// snapshot is the generatedTime of the exports that the gathering finds.
+func (g Gathering) snapshot() time.Time { return g.At.UTC().Truncate(6 * time.Hour) }
+
+// Truth is what a correct tool holds after some gatherings: one map per export row. It is
+// worked out plainly, row by row, from the world's days, and shares no code with what it
+// is there to judge.
 type Truth struct {
-	devices, machines, software, findings, configuration, vulnerabilities []map[string]any
+	tenant   string
+	machines map[string]*record
+	datasets map[string]*held
+	findings map[string]map[[4]string]*row // by machine, then vendor, name, version, CVE
+	software map[string]map[[4]string]*row // vendor, name, version, origin
+	checks   map[string]map[[4]string]*row // configuration id
+	cves     map[string]*Vulnerability     // those met, as last described
+	groups   map[string]string             // machine → the name of its device
 }
 
-// Truth works out the state after these gatherings by one connector named "default".
-func (w *World) Truth(gatherings []Gathering) *Truth { return &Truth{} }
+// record is a machine that some list has held.
+type record struct {
+	id         string
+	attributes map[string]any // of the machine list
+	antivirus  map[string]any
+	source     Machine
 
-// Devices are the rows of the devices export, without device_id.
-func (t *Truth) Devices() []map[string]any { return t.devices }
+	listed       bool // in the last list
+	missing      bool
+	firstSeen    time.Time
+	lastSeen     time.Time
+	survivor     string // "" = stands for itself
+	superseded   bool
+	inScope      bool
+	reason       string
+	outSince     time.Time
+	everPlaced   bool
+	unseenSince  time.Time
+	known        map[string]*judged // by dataset
+	refreshed    time.Time          // of the antivirus row
+	earliestSeen time.Time
+}
 
-// Machines are the rows of the machines export, without device_id.
-func (t *Truth) Machines() []map[string]any { return t.machines }
+// judged is what earlier reads left behind for one machine and dataset.
+type judged struct {
+	lookedAt, assessedAt, emptyAt time.Time
+	confirmed                     time.Time
+}
 
-// Software are the rows of the software export.
-func (t *Truth) Software() []map[string]any { return t.software }
+func (r *record) judgement(dataset string) *judged {
+	if r.known[dataset] == nil {
+		r.known[dataset] = &judged{}
+	}
+	return r.known[dataset]
+}
 
-// Findings are the rows of the findings export.
-func (t *Truth) Findings() []map[string]any { return t.findings }
+const (
+	machinesRead      = "machines"
+	softwareRead      = "software"
+	vulnerabilityRead = "vulnerabilities"
+	configurationRead = "configuration"
+)
 
-// Configuration are the rows of the configuration export.
-func (t *Truth) Configuration() []map[string]any { return t.configuration }
+const (
+	inventoryOrigin = "inventory"
+	rowsOrigin      = "vulnerability rows"
+)
 
-// Vulnerabilities are the rows of the vulnerabilities export.
-func (t *Truth) Vulnerabilities() []map[string]any { return t.vulnerabilities }
+// Truth works out the state after these gatherings, in order, by one connector.
+func (w *World) Truth(gatherings []Gathering) *Truth {
+	t := &Truth{tenant: w.TenantID(), machines: map[string]*record{}, datasets: map[string]*held{}, findings: map[string]map[[4]string]*row{},
+		software: map[string]map[[4]string]*row{}, checks: map[string]map[[4]string]*row{}, cves: map[string]*Vulnerability{}}
+	for _, g := range gatherings {
+		t.gather(w.Day(g.Day), g)
+	}
+	return t
+}
+
+func (t *Truth) gather(d *Day, g Gathering) {
+	t.list(d, g)
+	t.antivirus(d)
+	if g.SoftwareRole {
+		t.readSoftware(d, g)
+	}
+	t.readVulnerabilities(d, g)
+	t.readConfigurations(d, g)
+	met := t.met()
+	for v := range d.Catalogue() {
+		if met[v.ID] {
+			entry := *v
+			t.cves[v.ID] = &entry
+		}
+	}
+}
+
+// met are the CVEs that any finding, open or fixed, names.
+func (t *Truth) met() map[string]bool {
+	all := map[string]bool{}
+	for _, rows := range t.findings {
+		for key := range rows {
+			all[key[3]] = true
+		}
+	}
+	return all
+}
+
+// place finds the machine that a source row belongs to: the survivor where it was merged;
+// nil where that machine is not in scope, or unknown.
+func (t *Truth) place(id string) *record {
+	r := t.machines[id]
+	if r != nil && r.survivor != "" {
+		r = t.machines[r.survivor]
+	}
+	if r == nil || !r.listed || !r.inScope {
+		return nil
+	}
+	return r
+}
+
+func (t *Truth) antivirus(d *Day) {
+	latest := map[string]*DeviceAVInfo{}
+	for v := range d.AntivirusHealth() {
+		id := v.ID
+		if v.MachineID != nil && *v.MachineID != "" {
+			id = *v.MachineID
+		}
+		r := t.place(id)
+		if r == nil {
+			continue
+		}
+		if before := latest[r.id]; before == nil || parse(before.DataRefreshTimestamp).Before(parse(v.DataRefreshTimestamp)) {
+			latest[r.id] = v
+		}
+	}
+	for id, v := range latest {
+		t.machines[id].antivirus = antivirusAttributes(v)
+	}
+}
+
+// sortedKeys of any map of texts.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
