@@ -53,10 +53,10 @@ type Runs interface {
 	BindTenant(ctx context.Context, l wire.Lease, tenant string) error
 	// Renew moves the lease's end. The traffic is that of this lease so far; Report adds up all.
 	Renew(ctx context.Context, l wire.Lease, until time.Time, p wire.Progress) (wire.Order, error)
+	// RenewMerge moves the end of a merge's lease.
+	RenewMerge(ctx context.Context, l wire.Lease, until time.Time) (wire.Order, error)
 	// AskCancel ends a queued run; the holder of any other is told at its next renewal.
 	AskCancel(ctx context.Context, run int64, now time.Time) error
-	// RenewMerge lengthens the lease of a merge.
-	RenewMerge(ctx context.Context, l wire.Lease, until time.Time) (wire.Order, error)
 	// EndReading records the outcome: to merging, or to failed or cancelled. The lease ends with it.
 	EndReading(ctx context.Context, l wire.Lease, o wire.Outcome, now time.Time) error
 	// EndRun records the end of the merge; the lease ends with it.

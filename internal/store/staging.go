@@ -58,7 +58,6 @@ type Staging interface {
 	RunScope(ctx context.Context, run int64) (scope []byte, sourceTime time.Time, err error)
 	// Leftovers lists the runs that are over and still have something staged.
 	Leftovers(ctx context.Context) ([]int64, error)
-	// DropStaged deletes what a run has staged, and what runs that are over have left behind, a
-	// little at a time.
+	// DropStaged deletes what a run has staged, a little at a time.
 	DropStaged(ctx context.Context, run int64) error
 }

@@ -14,17 +14,16 @@ import (
 
 // Connector implements store.Connectors.
 func (s *Store) Connector(ctx context.Context, name string) (muster.Connector, error) {
-	c, err := scanConnector(ctx, s.read, name)
+	c, err := scanConnector(s.read.QueryRowContext(ctx, connectorByName, muster.NameKey(name)), name)
 	return c, s.explain(err)
 }
 
-func scanConnector(ctx context.Context, q interface {
-	QueryRowContext(context.Context, string, ...any) *sql.Row
-}, name string) (muster.Connector, error) {
+const connectorByName = `SELECT id, name, tenant_id, settings, settings_version FROM connector WHERE name_key = $1`
+
+func scanConnector(row *sql.Row, name string) (muster.Connector, error) {
 	var c muster.Connector
 	var settings string
-	err := q.QueryRowContext(ctx, `SELECT id, name, tenant_id, settings, settings_version FROM connector WHERE name_key = $1`, muster.NameKey(name)).
-		Scan(&c.ID, &c.Name, &c.Tenant, &settings, &c.Version)
+	err := row.Scan(&c.ID, &c.Name, &c.Tenant, &settings, &c.Version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, fmt.Errorf("connector %q: %w", name, muster.ErrNotFound)
 	}
@@ -47,7 +46,7 @@ func (s *Store) SaveConnector(ctx context.Context, name string, settings muster.
 		if err != nil {
 			return err
 		}
-		c, err = scanConnector(ctx, tx, name)
+		c, err = scanConnector(tx.QueryRowContext(ctx, connectorByName, muster.NameKey(name)), name)
 		return err
 	})
 	return c, err

@@ -1,6 +1,7 @@
 package relational
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -28,7 +29,7 @@ const (
 )
 
 // intern adds the missing keys and gives all ids in the order asked for.
-func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any, compare func(a, b []any) int) ([]int64, error) {
+func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any) ([]int64, error) {
 	ids := make([]int64, len(keys))
 	missing, err := d.lookUp(ctx, s.read, keys, ids, nil)
 	if err != nil {
@@ -37,7 +38,7 @@ func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any, compare 
 	if len(missing) == 0 {
 		return ids, nil
 	}
-	err = s.update(ctx, func(tx *sql.Tx) error { return d.add(ctx, tx, keys, ids, missing, compare) })
+	err = s.update(ctx, func(tx *sql.Tx) error { return d.add(ctx, tx, keys, ids, missing) })
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +47,8 @@ func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any, compare 
 
 // add inserts the keys at the given positions, sorted, so that two writers take locks
 // in one order, and fills in their ids.
-func (d dictionary) add(ctx context.Context, tx *sql.Tx, keys [][]any, ids []int64, positions []int, compare func(a, b []any) int) error {
-	slices.SortFunc(positions, func(a, b int) int { return compare(keys[a], keys[b]) })
+func (d dictionary) add(ctx context.Context, tx *sql.Tx, keys [][]any, ids []int64, positions []int) error {
+	slices.SortFunc(positions, func(a, b int) int { return compareKeys(keys[a], keys[b]) })
 	names := make([]string, len(d.columns))
 	for i, c := range d.columns {
 		names[i] = c.name
@@ -113,26 +114,26 @@ func (d dictionary) query(n int) string {
 		strings.Join(names, ", "), rows, d.table, strings.Join(match, " AND "))
 }
 
-func compareTexts(a, b []any) int {
+func compareKeys(a, b []any) int {
 	for i := range a {
-		if c := strings.Compare(a[i].(string), b[i].(string)); c != 0 {
+		if c := compareParts(a[i], b[i]); c != 0 {
 			return c
 		}
 	}
 	return 0
 }
 
-func compareInts(a, b []any) int {
-	for i := range a {
-		x, y := a[i].(int64), b[i].(int64)
-		if x != y {
-			if x < y {
-				return -1
-			}
-			return 1
-		}
+func compareParts(a, b any) int {
+	switch a := a.(type) {
+	case string:
+		b, _ := b.(string)
+		return strings.Compare(a, b)
+	case int64:
+		b, _ := b.(int64)
+		return cmp.Compare(a, b)
+	default:
+		panic(fmt.Sprintf("a key of %T", a)) // keys are made in this file
 	}
-	return 0
 }
 
 func textKeys(texts []string) [][]any {
@@ -145,7 +146,7 @@ func textKeys(texts []string) [][]any {
 
 // TenantID implements store.Dictionary.
 func (s *Store) TenantID(ctx context.Context, tenant string) (int64, error) {
-	ids, err := s.intern(ctx, dictionary{table: "tenant", columns: []column{{"tenant_id", texts}}}, textKeys([]string{tenant}), compareTexts)
+	ids, err := s.intern(ctx, dictionary{table: "tenant", columns: []column{{"tenant_id", texts}}}, textKeys([]string{tenant}))
 	if err != nil {
 		return 0, err
 	}
@@ -158,8 +159,7 @@ func (s *Store) MachineIDs(ctx context.Context, tenant int64, machines []string)
 	for i, m := range machines {
 		keys[i] = []any{tenant, m}
 	}
-	return s.intern(ctx, dictionary{table: "machine", columns: []column{{"tenant_id", integers}, {"machine_id", texts}}}, keys,
-		func(a, b []any) int { return strings.Compare(a[1].(string), b[1].(string)) })
+	return s.intern(ctx, dictionary{table: "machine", columns: []column{{"tenant_id", integers}, {"machine_id", texts}}}, keys)
 }
 
 // SoftwareIDs implements store.Dictionary.
@@ -168,17 +168,17 @@ func (s *Store) SoftwareIDs(ctx context.Context, software []store.SoftwareKey) (
 	for i, k := range software {
 		keys[i] = []any{k.Vendor, k.Name, k.Version}
 	}
-	return s.intern(ctx, dictionary{table: "software", columns: []column{{"vendor", texts}, {"name", texts}, {"version", texts}}}, keys, compareTexts)
+	return s.intern(ctx, dictionary{table: "software", columns: []column{{"vendor", texts}, {"name", texts}, {"version", texts}}}, keys)
 }
 
 // CVEIDs implements store.Dictionary.
 func (s *Store) CVEIDs(ctx context.Context, cves []string) ([]int64, error) {
-	return s.intern(ctx, dictionary{table: "cve", columns: []column{{"cve", texts}}}, textKeys(cves), compareTexts)
+	return s.intern(ctx, dictionary{table: "cve", columns: []column{{"cve", texts}}}, textKeys(cves))
 }
 
 // ConfigurationIDs implements store.Dictionary.
 func (s *Store) ConfigurationIDs(ctx context.Context, ids []string) ([]int64, error) {
-	return s.intern(ctx, dictionary{table: "configuration", columns: []column{{"configuration_id", texts}}}, textKeys(ids), compareTexts)
+	return s.intern(ctx, dictionary{table: "configuration", columns: []column{{"configuration_id", texts}}}, textKeys(ids))
 }
 
 // ExposureIDs implements store.Dictionary.
@@ -187,7 +187,7 @@ func (s *Store) ExposureIDs(ctx context.Context, exposures []store.ExposureKey) 
 	for i, k := range exposures {
 		keys[i] = []any{k.Software, k.CVE}
 	}
-	return s.intern(ctx, dictionary{table: "exposure", columns: []column{{"software_id", integers}, {"cve_id", integers}}}, keys, compareInts)
+	return s.intern(ctx, dictionary{table: "exposure", columns: []column{{"software_id", integers}, {"cve_id", integers}}}, keys)
 }
 
 // FactsIDs implements store.Dictionary.

@@ -116,7 +116,7 @@ func deviceIDs(ctx context.Context, tx *sql.Tx, machines []store.MachineRow) (ma
 	keys, ids := textKeys(names), make([]int64, len(names))
 	missing, err := d.lookUp(ctx, tx, keys, ids, nil)
 	if err == nil && len(missing) > 0 {
-		err = d.add(ctx, tx, keys, ids, missing, compareTexts)
+		err = d.add(ctx, tx, keys, ids, missing)
 	}
 	byName := make(map[string]any, len(names))
 	for i, id := range ids {

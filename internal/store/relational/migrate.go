@@ -47,8 +47,10 @@ func Check(ctx context.Context, e Engine, db *sql.DB) (version, newest int64, er
 		return 0, 0, e.Explain(err)
 	}
 	if at.Int64 > newest {
-		return 0, 0, &muster.Error{Meaning: muster.ErrConflict, Code: "database_newer",
-			Message: fmt.Sprintf("the database has schema version %d, this program knows up to %d", at.Int64, newest), Advice: "Use the newer program that wrote it."}
+		return 0, 0, &muster.Error{
+			Meaning: muster.ErrConflict, Code: "database_newer",
+			Message: fmt.Sprintf("the database has schema version %d, this program knows up to %d", at.Int64, newest), Advice: "Use the newer program that wrote it.",
+		}
 	}
 	return at.Int64, newest, nil
 }

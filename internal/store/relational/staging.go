@@ -235,16 +235,28 @@ func (s *Store) RunScope(ctx context.Context, run int64) ([]byte, time.Time, err
 	return scope, fromMicros(at), nil
 }
 
+// Leftovers implements store.Staging.
+func (s *Store) Leftovers(ctx context.Context) ([]int64, error) {
+	var runs []int64
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		runs = append(runs, id)
+		return err
+	}, `SELECT r.id FROM run r WHERE r.finished_at IS NOT NULL AND (r.scope IS NOT NULL OR EXISTS (SELECT 1 FROM segment s WHERE s.run_id = r.id)
+		OR EXISTS (SELECT 1 FROM run_part p WHERE p.run_id = r.id)) ORDER BY r.id`)
+	return runs, err
+}
+
 // DropStaged implements store.Staging.
 func (s *Store) DropStaged(ctx context.Context, run int64) error {
-	// What a killed program left behind of runs that are over goes too.
 	var segments []int64
 	err := s.each(ctx, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
 		segments = append(segments, id)
 		return err
-	}, `SELECT id FROM segment WHERE run_id = $1 OR run_id IN (SELECT id FROM run WHERE finished_at IS NOT NULL) ORDER BY id`, run)
+	}, `SELECT id FROM segment WHERE run_id = $1 ORDER BY id`, run)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,7 @@ func exec(t *testing.T, path string, queries ...string) {
 
 func TestDamage(t *testing.T) {
 	storetest.Damage(t, func(t *testing.T) (storetest.Store, *sql.DB) {
+		t.Helper()
 		path := filepath.Join(t.TempDir(), "muster.db")
 		return open(t, path), raw(t, path)
 	})
@@ -88,20 +89,28 @@ func TestRefused(t *testing.T) {
 		prepare    func(t *testing.T, path string)
 	}{
 		{"a newer database", "database_newer", true, func(t *testing.T, path string) {
+			t.Helper()
 			made(t, path)
 			exec(t, path, `INSERT INTO muster_version (version_id, is_applied) VALUES (999, 1)`)
 		}},
 		{"another program's", "invalid_db", true, func(t *testing.T, path string) {
+			t.Helper()
 			exec(t, path, `CREATE TABLE bookmarks (id INTEGER PRIMARY KEY, url TEXT)`, `INSERT INTO bookmarks (url) VALUES ('x')`)
 		}},
 		{"another program's with one view", "invalid_db", true, func(t *testing.T, path string) {
+			t.Helper()
 			exec(t, path, `CREATE VIEW muster_devices AS SELECT 1 AS one`)
 		}},
 		{"no database", "invalid_db", true, func(t *testing.T, path string) {
+			t.Helper()
 			write(t, path, bytes.Repeat([]byte("PK\x03\x04 not a database "), 500))
 		}},
-		{"a text of one line", "invalid_db", true, func(t *testing.T, path string) { write(t, path, []byte("hello\n")) }},
+		{"a text of one line", "invalid_db", true, func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, []byte("hello\n"))
+		}},
 		{"a database cut short", "invalid_db", true, func(t *testing.T, path string) {
+			t.Helper()
 			made(t, path)
 			data, err := os.ReadFile(path)
 			if err != nil {
@@ -110,6 +119,7 @@ func TestRefused(t *testing.T) {
 			write(t, path, data[:len(data)/2])
 		}},
 		{"a folder", "invalid_db", true, func(t *testing.T, path string) {
+			t.Helper()
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
 			}

@@ -25,5 +25,8 @@ func open(t *testing.T, path string) *relational.Store {
 }
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t, filepath.Join(t.TempDir(), "muster.db")) })
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		t.Helper()
+		return open(t, filepath.Join(t.TempDir(), "muster.db"))
+	})
 }

@@ -17,7 +17,7 @@ var budgetKey = store.BudgetKey{Tenant: "t", Client: "c", Endpoint: "exports"}
 // reserve books n calls at start+at and expects to wait.
 func (c *testCase) reserve(key store.BudgetKey, n int, windows []store.Window, at, want time.Duration) {
 	c.Helper()
-	wait, err := c.Reserve(c.ctx, key, n, windows, after(at))
+	wait, err := c.Reserve(c.Context(), key, n, windows, after(at))
 	c.ok(err)
 	c.equal("wait", wait, want)
 }
@@ -46,7 +46,7 @@ var budgetTests = []test{
 		c.reserve(budgetKey, 3, exports, 0, 0)
 		c.reserve(budgetKey, 3, exports, 10*time.Second, 50*time.Second)
 		c.reserve(budgetKey, 2, exports, 10*time.Second, 0)
-		_, err := c.Reserve(c.ctx, budgetKey, 6, exports, after(time.Hour))
+		_, err := c.Reserve(c.Context(), budgetKey, 6, exports, after(time.Hour))
 		c.fails(err, muster.ErrInvalid)
 	}},
 	{"keys do not touch each other", func(c *testCase) {
@@ -71,7 +71,7 @@ var budgetTests = []test{
 		errs := make([]error, 20)
 		for i := range errs {
 			all.Go(func() {
-				wait, err := c.Reserve(c.ctx, budgetKey, 1, exports, start)
+				wait, err := c.Reserve(c.Context(), budgetKey, 1, exports, start)
 				if errs[i] = err; err == nil && wait == 0 {
 					booked.Add(1)
 				}

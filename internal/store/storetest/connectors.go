@@ -10,7 +10,7 @@ func errorIs(err, want error) bool { return err != nil && errors.Is(err, want) }
 
 var connectorTests = []test{
 	{"a missing one is not found", func(c *testCase) {
-		_, err := c.Connector(c.ctx, "nobody")
+		_, err := c.Connector(c.Context(), "nobody")
 		c.fails(err, muster.ErrNotFound)
 	}},
 	{"settings come back whole", func(c *testCase) {
@@ -20,10 +20,10 @@ var connectorTests = []test{
 			Filter:   muster.Filter{StaleDays: 3650, Tags: []string{"Straße", "a'b\"c\\"}, AllTags: true, OnboardedOnly: true},
 			Datasets: muster.Datasets,
 		}
-		saved, err := c.SaveConnector(c.ctx, "  Contoso “EU” ", want, start)
+		saved, err := c.SaveConnector(c.Context(), "  Contoso “EU” ", want, start)
 		c.ok(err)
 		c.equal("name", saved.Name, "Contoso “EU”")
-		again, err := c.Connector(c.ctx, "contoso “eu”")
+		again, err := c.Connector(c.Context(), "contoso “eu”")
 		c.ok(err)
 		c.equal("connector", again, muster.Connector{ID: saved.ID, Name: "Contoso “EU”", Settings: want, Version: 1})
 	}},
@@ -31,7 +31,7 @@ var connectorTests = []test{
 		first := c.connector("Contoso")
 		same := c.connector(" CONTOSO ")
 		c.equal("saved again", same, first)
-		changed, err := c.SaveConnector(c.ctx, "contoso", settings("prod", "dev"), after(leaseTime))
+		changed, err := c.SaveConnector(c.Context(), "contoso", settings("prod", "dev"), after(leaseTime))
 		c.ok(err)
 		c.equal("id", changed.ID, first.ID)
 		c.equal("version", changed.Version, first.Version+1)
@@ -43,12 +43,12 @@ var connectorTests = []test{
 	}},
 	{"the tenant is bound once and for ever", func(c *testCase) {
 		contoso := c.connector("Contoso")
-		c.ok(c.FixTenant(c.ctx, contoso.ID, tenantGUID))
-		c.ok(c.FixTenant(c.ctx, contoso.ID, tenantGUID))
-		c.fails(c.FixTenant(c.ctx, contoso.ID, "ffffffff-bbbb-cccc-dddd-eeeeeeeeeeee"), muster.ErrConflict)
-		again, err := c.SaveConnector(c.ctx, "Contoso", settings(), start)
+		c.ok(c.FixTenant(c.Context(), contoso.ID, tenantGUID))
+		c.ok(c.FixTenant(c.Context(), contoso.ID, tenantGUID))
+		c.fails(c.FixTenant(c.Context(), contoso.ID, "ffffffff-bbbb-cccc-dddd-eeeeeeeeeeee"), muster.ErrConflict)
+		again, err := c.SaveConnector(c.Context(), "Contoso", settings(), start)
 		c.ok(err)
 		c.equal("tenant", again.Tenant, tenantGUID)
-		c.fails(c.FixTenant(c.ctx, contoso.ID+1000, tenantGUID), muster.ErrNotFound)
+		c.fails(c.FixTenant(c.Context(), contoso.ID+1000, tenantGUID), muster.ErrNotFound)
 	}},
 }

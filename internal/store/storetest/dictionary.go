@@ -10,7 +10,7 @@ import (
 )
 
 // awkward are texts that a careless collation, quoting or trimming would confuse.
-var awkward = []string{"a", "A", "a ", " a", "ä", "a\u0308", "Ä", "a'b", `a"b`, `a\b`, "a%", "a_", "", "é\n", "日本", "𝕏", "null", "NULL", "0", "00", "1e3", "true"}
+var awkward = []string{"a", "A", "a ", " a", "ä", "a\u0308", "Ä", "a'b", `a"b`, `a\b`, "a%", "a_", "", "é\n", "\u65e5\u672c", "𝕏", "null", "NULL", "0", "00", "1e3", "true"}
 
 var dictionaryTests = []test{
 	{"ids come in the order asked for and stay", func(c *testCase) {
@@ -47,36 +47,36 @@ var dictionaryTests = []test{
 		for _, k := range [][3]string{{"v", "n", "1"}, {"v", "n", ""}, {"v", "", "1"}, {"", "n", "1"}, {"vn", "", "1"}, {"v", "n1", ""}, {"n", "v", "1"}} {
 			keys = append(keys, store.SoftwareKey{Vendor: k[0], Name: k[1], Version: k[2]})
 		}
-		software, err := c.SoftwareIDs(c.ctx, keys)
+		software, err := c.SoftwareIDs(c.Context(), keys)
 		c.ok(err)
 		c.equal("software", len(distinct(software)), 7)
-		exposures, err := c.ExposureIDs(c.ctx, exposureKeys([2]int64{1, 2}, [2]int64{2, 1}, [2]int64{1, 0}, [2]int64{1, 1 << 40}, [2]int64{1 << 40, 1}))
+		exposures, err := c.ExposureIDs(c.Context(), exposureKeys([2]int64{1, 2}, [2]int64{2, 1}, [2]int64{1, 0}, [2]int64{1, 1 << 40}, [2]int64{1 << 40, 1}))
 		c.ok(err)
 		c.equal("exposures", len(distinct(exposures)), 5)
 	}},
 	{"machines of two tenants stand apart", func(c *testCase) {
-		one, err := c.TenantID(c.ctx, "one")
+		one, err := c.TenantID(c.Context(), "one")
 		c.ok(err)
-		two, err := c.TenantID(c.ctx, "two")
+		two, err := c.TenantID(c.Context(), "two")
 		c.ok(err)
-		again, err := c.TenantID(c.ctx, "one")
+		again, err := c.TenantID(c.Context(), "one")
 		c.ok(err)
 		c.equal("tenant", again, one)
-		a, err := c.MachineIDs(c.ctx, one, []string{"m1", "m2"})
+		a, err := c.MachineIDs(c.Context(), one, []string{"m1", "m2"})
 		c.ok(err)
-		b, err := c.MachineIDs(c.ctx, two, []string{"m2", "m1"})
+		b, err := c.MachineIDs(c.Context(), two, []string{"m2", "m1"})
 		c.ok(err)
 		c.equal("distinct ids", len(distinct(append(a, b...))), 4)
 	}},
 	{"facts and evidence come back", documentsBack},
 	{"met CVEs and exposures are listed", func(c *testCase) {
-		cves, err := c.CVEIDs(c.ctx, []string{"CVE-2026-2", "CVE-2026-1"})
+		cves, err := c.CVEIDs(c.Context(), []string{"CVE-2026-2", "CVE-2026-1"})
 		c.ok(err)
-		met, err := c.MetCVEs(c.ctx)
+		met, err := c.MetCVEs(c.Context())
 		c.ok(err)
 		c.equal("met", met, map[string]int64{"CVE-2026-2": cves[0], "CVE-2026-1": cves[1]})
 		keys := exposureKeys([2]int64{7, cves[0]}, [2]int64{7, 0}, [2]int64{8, cves[1]})
-		ids, err := c.ExposureIDs(c.ctx, keys)
+		ids, err := c.ExposureIDs(c.Context(), keys)
 		c.ok(err)
 		want := map[int64]store.ExposureKey{}
 		for i, id := range ids {
@@ -91,7 +91,7 @@ var dictionaryTests = []test{
 	{"the key of this database is made once", func(c *testCase) {
 		keys := make([][]byte, 8)
 		c.together(len(keys), func(i int) (err error) {
-			keys[i], err = c.HashKey(c.ctx)
+			keys[i], err = c.HashKey(c.Context())
 			return err
 		})
 		for _, key := range keys {
@@ -129,7 +129,7 @@ var dictionaryTests = []test{
 
 // dictionaries are all tables of texts behind one signature.
 func (c *testCase) dictionaries() map[string]func([]string) []int64 {
-	tenant, err := c.TenantID(c.ctx, tenantGUID)
+	tenant, err := c.TenantID(c.Context(), tenantGUID)
 	c.ok(err)
 	checked := func(ids []int64, err error) []int64 {
 		if err != nil {
@@ -138,22 +138,22 @@ func (c *testCase) dictionaries() map[string]func([]string) []int64 {
 		return ids
 	}
 	return map[string]func([]string) []int64{
-		"machines":       func(t []string) []int64 { return checked(c.MachineIDs(c.ctx, tenant, t)) },
-		"cves":           func(t []string) []int64 { return checked(c.CVEIDs(c.ctx, t)) },
-		"configurations": func(t []string) []int64 { return checked(c.ConfigurationIDs(c.ctx, t)) },
+		"machines":       func(t []string) []int64 { return checked(c.MachineIDs(c.Context(), tenant, t)) },
+		"cves":           func(t []string) []int64 { return checked(c.CVEIDs(c.Context(), t)) },
+		"configurations": func(t []string) []int64 { return checked(c.ConfigurationIDs(c.Context(), t)) },
 		"software": func(t []string) []int64 {
 			keys := make([]store.SoftwareKey, len(t))
 			for i := range t {
 				keys[i] = store.SoftwareKey{Vendor: "v", Name: t[i], Version: "1"}
 			}
-			return checked(c.SoftwareIDs(c.ctx, keys))
+			return checked(c.SoftwareIDs(c.Context(), keys))
 		},
 		"exposures": func(t []string) []int64 {
 			keys := make([]store.ExposureKey, len(t))
 			for i := range t {
 				keys[i] = store.ExposureKey{Software: int64(number(t[i])), CVE: int64(len(t[i]))}
 			}
-			return checked(c.ExposureIDs(c.ctx, keys))
+			return checked(c.ExposureIDs(c.Context(), keys))
 		},
 		"facts": func(t []string) []int64 {
 			facts := make([]store.Facts, len(t))
@@ -161,7 +161,7 @@ func (c *testCase) dictionaries() map[string]func([]string) []int64 {
 				binary.BigEndian.PutUint64(facts[i].Hash[:], number(t[i]))
 				facts[i].Document = []byte(`{}`)
 			}
-			return checked(c.FactsIDs(c.ctx, facts))
+			return checked(c.FactsIDs(c.Context(), facts))
 		},
 	}
 }
@@ -207,7 +207,7 @@ func (c *testCase) exposures(above int64) map[int64]store.ExposureKey {
 	c.Helper()
 	found := map[int64]store.ExposureKey{}
 	last := above
-	c.ok(c.ExposureSoftware(c.ctx, above, func(id int64, k store.ExposureKey) {
+	c.ok(c.ExposureSoftware(c.Context(), above, func(id int64, k store.ExposureKey) {
 		if id <= last {
 			c.Errorf("exposure %d after %d", id, last)
 		}
@@ -219,9 +219,9 @@ func (c *testCase) exposures(above int64) map[int64]store.ExposureKey {
 
 func documentsBack(c *testCase) {
 	facts := []store.Facts{{Hash: [16]byte{1}, Document: []byte(`{"a":"ä\u0000'"}`)}, {Hash: [16]byte{15: 1}, Document: []byte(`{}`)}}
-	ids, err := c.FactsIDs(c.ctx, facts)
+	ids, err := c.FactsIDs(c.Context(), facts)
 	c.ok(err)
-	back, err := c.FactsOf(c.ctx, append(ids, 1<<40))
+	back, err := c.FactsOf(c.Context(), append(ids, 1<<40))
 	c.ok(err)
 	c.equal("facts", back, map[int64][]byte{ids[0]: facts[0].Document, ids[1]: facts[1].Document})
 
@@ -229,13 +229,13 @@ func documentsBack(c *testCase) {
 		{Hash: [16]byte{2}, DiskPaths: `["C:\\Program Files\\ä"]`, RegistryPaths: `[]`},
 		{Hash: [16]byte{0, 2}, DiskPaths: `[]`, RegistryPaths: `["HKLM\\x"]`},
 	}
-	c.ok(c.SaveEvidence(c.ctx, nil))
-	c.ok(c.SaveEvidence(c.ctx, append(evidence, evidence[0]))) // a double
-	c.ok(c.SaveEvidence(c.ctx, evidence[1:]))
-	found, err := c.EvidenceOf(c.ctx, [][16]byte{evidence[0].Hash, evidence[1].Hash, {9}})
+	c.ok(c.SaveEvidence(c.Context(), nil))
+	c.ok(c.SaveEvidence(c.Context(), append(evidence, evidence[0]))) // a double
+	c.ok(c.SaveEvidence(c.Context(), evidence[1:]))
+	found, err := c.EvidenceOf(c.Context(), [][16]byte{evidence[0].Hash, evidence[1].Hash, {9}})
 	c.ok(err)
 	c.equal("evidence", found, map[[16]byte]store.Evidence{evidence[0].Hash: evidence[0], evidence[1].Hash: evidence[1]})
-	nothing, err := c.EvidenceOf(c.ctx, nil)
+	nothing, err := c.EvidenceOf(c.Context(), nil)
 	c.ok(err)
 	c.equal("no evidence", len(nothing), 0)
 }

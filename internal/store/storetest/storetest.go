@@ -3,7 +3,6 @@
 package storetest
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -56,12 +55,11 @@ type test struct {
 type testCase struct {
 	*testing.T
 	Store
-	ctx context.Context
 }
 
 func newCase(t *testing.T, s Store) *testCase {
 	t.Helper()
-	return &testCase{T: t, Store: s, ctx: t.Context()}
+	return &testCase{T: t, Store: s}
 }
 
 // start is when every test begins; nothing here asks a clock.
@@ -101,7 +99,7 @@ func settings(tags ...string) muster.Settings {
 
 func (c *testCase) connector(name string) muster.Connector {
 	c.Helper()
-	saved, err := c.SaveConnector(c.ctx, name, settings("prod"), start)
+	saved, err := c.SaveConnector(c.Context(), name, settings("prod"), start)
 	c.ok(err)
 	return saved
 }
@@ -109,14 +107,14 @@ func (c *testCase) connector(name string) muster.Connector {
 // queued gives a queued run of a connector.
 func (c *testCase) queued(connector muster.Connector) int64 {
 	c.Helper()
-	run, err := c.QueueRun(c.ctx, connector.ID, "sync", false, start)
+	run, err := c.QueueRun(c.Context(), connector.ID, "sync", false, start)
 	c.ok(err)
 	return run
 }
 
 func (c *testCase) head(run int64) store.RunHead {
 	c.Helper()
-	h, err := c.Store.Run(c.ctx, run)
+	h, err := c.Store.Run(c.Context(), run)
 	c.ok(err)
 	return h
 }
@@ -124,7 +122,7 @@ func (c *testCase) head(run int64) store.RunHead {
 // claim takes a run for reading at the given time.
 func (c *testCase) claim(run int64, now time.Time) wire.Lease {
 	c.Helper()
-	l, _, err := c.ClaimReading(c.ctx, run, now, now.Add(leaseTime))
+	l, _, err := c.ClaimReading(c.Context(), run, now, now.Add(leaseTime))
 	c.ok(err)
 	return l
 }
@@ -135,25 +133,25 @@ const tenantGUID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 func (c *testCase) reading(name string) wire.Lease {
 	c.Helper()
 	l := c.claim(c.queued(c.connector(name)), start)
-	c.ok(c.BindTenant(c.ctx, l, tenantGUID))
+	c.ok(c.BindTenant(c.Context(), l, tenantGUID))
 	return l
 }
 
 // endReading ends a reading well and claims its merge.
 func (c *testCase) endReading(l wire.Lease) wire.Lease {
 	c.Helper()
-	c.ok(c.EndReading(c.ctx, l, wire.Outcome{TenantID: tenantGUID}, start))
-	m, _, err := c.ClaimMerge(c.ctx, l.Run, start, after(leaseTime))
+	c.ok(c.EndReading(c.Context(), l, wire.Outcome{TenantID: tenantGUID}, start))
+	m, _, err := c.ClaimMerge(c.Context(), l.Run, start, after(leaseTime))
 	c.ok(err)
 	return m
 }
 
 // merging gives a run that is being merged, with these datasets begun.
-func (c *testCase) merging(name string, datasets ...muster.Dataset) wire.Lease {
+func (c *testCase) merging(datasets ...muster.Dataset) wire.Lease {
 	c.Helper()
-	l := c.reading(name)
+	l := c.reading("Contoso")
 	for _, d := range datasets {
-		c.ok(c.BeginDataset(c.ctx, l, d, start))
+		c.ok(c.BeginDataset(c.Context(), l, d, start))
 	}
 	return c.endReading(l)
 }
@@ -161,9 +159,9 @@ func (c *testCase) merging(name string, datasets ...muster.Dataset) wire.Lease {
 // machines adds machines of the tenant and gives their ids.
 func (c *testCase) machines(names ...string) []int64 {
 	c.Helper()
-	tenant, err := c.TenantID(c.ctx, tenantGUID)
+	tenant, err := c.TenantID(c.Context(), tenantGUID)
 	c.ok(err)
-	ids, err := c.MachineIDs(c.ctx, tenant, names)
+	ids, err := c.MachineIDs(c.Context(), tenant, names)
 	c.ok(err)
 	return ids
 }
@@ -174,7 +172,7 @@ func step(l wire.Lease, d muster.Dataset, cursor int64, counts muster.Counts) st
 
 func (c *testCase) staged(run int64, d muster.Dataset) store.StagedDataset {
 	c.Helper()
-	all, err := c.StagedDatasets(c.ctx, run)
+	all, err := c.StagedDatasets(c.Context(), run)
 	c.ok(err)
 	return all[d]
 }
