@@ -98,7 +98,7 @@ func (e *exporter) paths(hash [16]byte, pick func(store.Evidence) string) cell {
 	if raw := pick(e.evidence.held[hash]); raw != "" {
 		return cell{jsonText, raw}
 	}
-	return list(nil)
+	return nothing
 }
 
 func diskPaths(e store.Evidence) string { return e.DiskPaths }

@@ -43,8 +43,14 @@ func instant(t time.Time) cell {
 	return text(t.UTC().Format(mapping.TimeLayout))
 }
 
+// nothing is an empty list.
+var nothing = cell{jsonText, "[]"}
+
 // list is a JSON array of texts in the order given.
 func list(texts []string) cell {
+	if len(texts) == 0 {
+		return nothing
+	}
 	buf := []byte{'['}
 	for i, s := range texts {
 		if i > 0 {

@@ -44,7 +44,7 @@ var deviceColumns = []column[device]{
 		if tags := shown("Discovery.MDE.Tags")(d); tags.kind != absent {
 			return tags
 		}
-		return list(nil)
+		return nothing
 	}),
 	col("device_group", shown("Discovery.MDE.DeviceGroup.Name")),
 	col("health_status", shown("Security.MDE.HealthStatus")),
