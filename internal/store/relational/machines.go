@@ -148,7 +148,7 @@ func saveScopes(ctx context.Context, tx *sql.Tx, connector int64, scopes []store
 
 func forgetAssessments(ctx context.Context, tx *sql.Tx, machines []int64) error {
 	return inIDs(machines, func(list string, args []any) error {
-		_, err := tx.ExecContext(ctx, `UPDATE machine_dataset SET assessed_at = NULL, empty_at = NULL, digest = NULL WHERE machine_id IN `+list, args...)
+		_, err := tx.ExecContext(ctx, `UPDATE machine_dataset SET looked_at = NULL, assessed_at = NULL, empty_at = NULL, digest = NULL WHERE machine_id IN `+list, args...)
 		return err
 	})
 }

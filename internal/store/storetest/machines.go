@@ -181,7 +181,7 @@ func enteredTest(c *testCase) {
 		got, err := c.States(c.Context(), d, ids)
 		c.ok(err)
 		c.equal("states", got, map[int64]store.State{
-			ids[0]: {Machine: ids[0], Known: muster.Known{AppliedAt: start, LookedAt: start}, LastConfirmed: start, OpenRows: 1, Attributes: []byte(`{}`)},
+			ids[0]: {Machine: ids[0], Known: muster.Known{AppliedAt: start}, LastConfirmed: start, OpenRows: 1, Attributes: []byte(`{}`)},
 			ids[1]: {Machine: ids[1], Known: known, LastConfirmed: start, Digest: []byte{1}, OpenRows: 1, Attributes: []byte(`{}`)},
 		})
 	}
