@@ -20,7 +20,7 @@ LINT         := .cache/bin/golangci-lint-$(LINT_VERSION)
 
 PLATFORMS := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 
-.PHONY: help demo build test race check lint fmt cross bench soak cover clean
+.PHONY: help demo build test race check lint fix cross bench soak cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -51,8 +51,8 @@ check: lint cross ## format, vet, lint, modules, generated files, and a build fo
 lint: $(LINT) ## format and linter alone
 	$(LINT) run ./...
 
-fmt: $(LINT) ## format everything
-	$(LINT) fmt ./...
+fix: $(LINT) ## format, and mend what the linter can mend by itself
+	$(LINT) run --fix ./...
 
 $(LINT):
 	@echo 'building golangci-lint $(LINT_VERSION), once, about a minute'
