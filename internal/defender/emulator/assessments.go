@@ -3,6 +3,7 @@ package emulator
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"net/url"
 	"reflect"
@@ -35,9 +36,11 @@ var feeds = []*feed{
 
 func newFeed[T any](list, export, folder, typeName string, roles []string, rows func(*Day, int64) iter.Seq[*T]) *feed {
 	field, _ := reflect.TypeFor[T]().FieldByName("DeviceID")
-	f := &feed{list: list, export: export, folder: folder, typeName: typeName, roles: roles, device: field.Index[0],
+	f := &feed{
+		list: list, export: export, folder: folder, typeName: typeName, roles: roles, device: field.Index[0],
 		api: planOf[T](false, apiName), file: planOf[T](true, fileName),
-		rows: func(d *Day, group int64) iter.Seq[reflect.Value] { return rowsOf(rows(d, group)) }}
+		rows: func(d *Day, group int64) iter.Seq[reflect.Value] { return rowsOf(rows(d, group)) },
+	}
 	if folder == "VaExport" {
 		f.extra = appendVulnerabilityExtras
 	}
@@ -48,8 +51,8 @@ func newFeed[T any](list, export, folder, typeName string, roles []string, rows 
 // the $metadata does not know: a reader must bear with them.
 func appendVulnerabilityExtras(buf []byte, row reflect.Value) []byte {
 	buf = append(buf, `,"IsOnboarded":true`...)
-	v := row.Addr().Interface().(*AssetVulnerability)
-	if v.CVEID == nil || v.SoftwareVendor == nil || *v.SoftwareVendor == "" {
+	v, ok := reflect.TypeAssert[*AssetVulnerability](row.Addr())
+	if !ok || v.CVEID == nil || v.SoftwareVendor == nil || *v.SoftwareVendor == "" {
 		return buf
 	}
 	buf = append(buf, `,"CveBatchTitle":`...)
@@ -86,10 +89,10 @@ const (
 // the service's own, decoded from the documentation.
 type skipToken struct {
 	ExportDefinition struct {
-		TimePath string // "2021-01-11/1101/"
-	}
-	ExportFileIndex int
-	LineStoppedAt   int
+		TimePath string `json:"TimePath"` // "2021-01-11/1101/"
+	} `json:"ExportDefinition"`
+	ExportFileIndex int `json:"ExportFileIndex"`
+	LineStoppedAt   int `json:"LineStoppedAt"`
 }
 
 const timePath = "2006-01-02/1504/"
@@ -182,7 +185,8 @@ func (c *apiCall) skipToken() (skipToken, time.Time, error) {
 
 // nextPage is the next link of system B: option names come back in lower case.
 func (c *apiCall) nextPage(at skipToken, size int) string {
-	raw, _ := json.Marshal(at) // two numbers and a text
+	token := fmt.Sprintf(`{"ExportDefinition":{"TimePath":%q},"ExportFileIndex":%d,"LineStoppedAt":%d}`,
+		at.ExportDefinition.TimePath, at.ExportFileIndex, at.LineStoppedAt)
 	names := []string{}
 	for name := range c.options {
 		if name != "pagesize" && name != "$skiptoken" {
@@ -190,9 +194,10 @@ func (c *apiCall) nextPage(at skipToken, size int) string {
 		}
 	}
 	slices.Sort(names)
-	query := "pagesize=" + strconv.Itoa(size)
+	query := []string{"pagesize=" + strconv.Itoa(size)}
 	for _, name := range names {
-		query += "&" + strings.ReplaceAll(url.QueryEscape(name), "%24", "$") + "=" + url.QueryEscape(c.options[name])
+		query = append(query, strings.ReplaceAll(url.QueryEscape(name), "%24", "$")+"="+url.QueryEscape(c.options[name]))
 	}
-	return c.origin() + c.r.URL.EscapedPath() + "?" + query + "&$skiptoken=" + url.QueryEscape(base64.StdEncoding.EncodeToString(raw))
+	query = append(query, "$skiptoken="+url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(token))))
+	return c.origin() + c.r.URL.EscapedPath() + "?" + strings.Join(query, "&")
 }

@@ -53,9 +53,9 @@ func (s *Server) serveBlob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("x-ms-request-id", newGUID())
-	w.Header().Set("x-ms-version", linkVersion)
-	w.Header().Set("x-ms-blob-type", "BlockBlob")
+	w.Header().Set("X-Ms-Request-Id", newGUID())
+	w.Header().Set("X-Ms-Version", linkVersion)
+	w.Header().Set("X-Ms-Blob-Type", "BlockBlob")
 	if r.Method == http.MethodGet {
 		writeFile(w, f, file)
 	}
@@ -85,7 +85,10 @@ var gzipWriters = sync.Pool{New: func() any {
 
 // writeFile writes a file's rows, one JSON object a line, compressed.
 func writeFile(w io.Writer, f *feed, file exportFile) {
-	zip := gzipWriters.Get().(*gzip.Writer)
+	zip, ok := gzipWriters.Get().(*gzip.Writer)
+	if !ok {
+		return // the pool holds nothing else
+	}
 	defer gzipWriters.Put(zip)
 	zip.Reset(w)
 	out := newRowWriter(zip)
@@ -104,9 +107,9 @@ func (s *Server) writeBlobError(w http.ResponseWriter, status int, code, message
 	id, at := newGUID(), s.now().UTC().Format("2006-01-02T15:04:05.0000000Z")
 	body := struct {
 		XMLName xml.Name `xml:"Error"`
-		Code    string
-		Message string
-		Detail  string `xml:"AuthenticationErrorDetail,omitempty"`
+		Code    string   `xml:"Code"`
+		Message string   `xml:"Message"`
+		Detail  string   `xml:"AuthenticationErrorDetail,omitempty"`
 	}{Code: code, Message: message + "\nRequestId:" + id + "\nTime:" + at, Detail: detail}
 	text, err := xml.Marshal(body)
 	if err != nil {
@@ -114,8 +117,8 @@ func (s *Server) writeBlobError(w http.ResponseWriter, status int, code, message
 		return
 	}
 	w.Header().Set("Content-Type", "application/xml")
-	w.Header().Set("x-ms-request-id", id)
-	w.Header().Set("x-ms-error-code", code)
+	w.Header().Set("X-Ms-Request-Id", id)
+	w.Header().Set("X-Ms-Error-Code", code)
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, "\ufeff"+`<?xml version="1.0" encoding="utf-8"?>`+strings.ReplaceAll(string(text), "&#xA;", "\n"))
 }

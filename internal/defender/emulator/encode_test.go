@@ -58,6 +58,7 @@ func TestRowsAreWrittenAsEncodingJSONDoes(t *testing.T) {
 }
 
 func rowsLikeStandard[T any](t *testing.T) {
+	t.Helper()
 	p := planOf[T](false, apiName)
 	rows := rapid.Make[T]()
 	rapid.Check(t, func(t *rapid.T) {
@@ -75,10 +76,14 @@ func TestFileRowsLeaveNullsOut(t *testing.T) {
 		row  any
 		want string
 	}{
-		{planOf[AssetVulnerability](true, fileName), &AssetVulnerability{DeviceID: &device, OSPlatform: &name, OSVersion: &version, DiskPaths: []string{}, CVSSScore: 7},
-			`{"DeviceId":"aa","RbacGroupId":0,"OSPlatform":"Windows11","OSVersion":"10.0.22631.4890","DiskPaths":[],"CvssScore":7,"SecurityUpdateAvailable":false}`},
-		{planOf[InfoGathering](true, fileName), &InfoGathering{OSPlatform: &name, OSVersion: &version, DeviceID: &device, RbacGroupID: 86},
-			`{"OsPlatform":"Windows11","OsVersion":"10.0.22631.4890","DeviceId":"aa","RbacGroupId":86}`},
+		{
+			planOf[AssetVulnerability](true, fileName), &AssetVulnerability{DeviceID: &device, OSPlatform: &name, OSVersion: &version, DiskPaths: []string{}, CVSSScore: 7},
+			`{"DeviceId":"aa","RbacGroupId":0,"OSPlatform":"Windows11","OSVersion":"10.0.22631.4890","DiskPaths":[],"CvssScore":7,"SecurityUpdateAvailable":false}`,
+		},
+		{
+			planOf[InfoGathering](true, fileName), &InfoGathering{OSPlatform: &name, OSVersion: &version, DeviceID: &device, RbacGroupID: 86},
+			`{"OsPlatform":"Windows11","OsVersion":"10.0.22631.4890","DeviceId":"aa","RbacGroupId":86}`,
+		},
 	} {
 		if got := string(c.plan.append(nil, reflect.ValueOf(c.row).Elem())); got != c.want {
 			t.Errorf("%s\nwant %s", got, c.want)

@@ -98,18 +98,26 @@ func (s *Server) addEntities(add func(pattern string, e endpoint)) {
 	list := func(e *entitySet, rows func(*Day) iter.Seq[reflect.Value]) func(*apiCall) error {
 		return func(c *apiCall) error { return s.list(c, e, rows(c.day)) }
 	}
-	add("GET /machines", endpoint{machineRoles, machineQuota,
-		list(machineSet, func(d *Day) iter.Seq[reflect.Value] { return rowsOf(d.Machines()) })})
+	add("GET /machines", endpoint{
+		machineRoles, machineQuota,
+		list(machineSet, func(d *Day) iter.Seq[reflect.Value] { return rowsOf(d.Machines()) }),
+	})
 	add("GET /machines/findbytag", endpoint{machineRoles, machineQuota, s.findByTag})
 	add("GET /machines/{id}", endpoint{machineRoles, machineQuota, s.machine})
-	add("GET /deviceavinfo", endpoint{antivirusRoles, assessmentQuota,
-		list(antivirusSet, func(d *Day) iter.Seq[reflect.Value] { return rowsOf(d.AntivirusHealth()) })})
-	add("GET /vulnerabilities", endpoint{vulnerabilityRoles, catalogueQuota,
-		list(vulnerabilitySet, func(d *Day) iter.Seq[reflect.Value] { return rowsOf(d.Catalogue()) })})
+	add("GET /deviceavinfo", endpoint{
+		antivirusRoles, assessmentQuota,
+		list(antivirusSet, func(d *Day) iter.Seq[reflect.Value] { return rowsOf(d.AntivirusHealth()) }),
+	})
+	add("GET /vulnerabilities", endpoint{
+		vulnerabilityRoles, catalogueQuota,
+		list(vulnerabilitySet, func(d *Day) iter.Seq[reflect.Value] { return rowsOf(d.Catalogue()) }),
+	})
 	add("GET /vulnerabilities/{id}", endpoint{vulnerabilityRoles, catalogueQuota, s.vulnerability})
 	add("GET /vulnerabilities/{id}/machinereferences", endpoint{vulnerabilityRoles, catalogueQuota, s.machineReferences})
-	add("GET /vulnerabilities/machinesvulnerabilities", endpoint{vulnerabilityRoles, catalogueQuota,
-		list(machineVulnerabilitySet, func(d *Day) iter.Seq[reflect.Value] { return rowsOf(d.machineVulnerabilities()) })})
+	add("GET /vulnerabilities/machinesvulnerabilities", endpoint{
+		vulnerabilityRoles, catalogueQuota,
+		list(machineVulnerabilitySet, func(d *Day) iter.Seq[reflect.Value] { return rowsOf(d.machineVulnerabilities()) }),
+	})
 }
 
 // machine answers one machine by id or, as the documentation has it, by computer name.

@@ -87,9 +87,11 @@ func (s *Server) listing(f *feed, snapshot time.Time) []exportFile {
 	for _, size := range s.groups.of(day) {
 		parts := max(1, (size.machines+s.options.PartMachines-1)/s.options.PartMachines)
 		for part := range parts {
-			files = append(files, exportFile{day: day, group: size.group, part: part, parts: parts, size: s.options.PartMachines,
+			files = append(files, exportFile{
+				day: day, group: size.group, part: part, parts: parts, size: s.options.PartMachines,
 				path: fmt.Sprintf("/blobs/%s%s/json/OrgId=%s/_RbacGroupId=%d/part-%05d-%s.c000.json.gz",
-					snapshot.Format(timePath), f.folder, s.TenantID(), size.group, len(files)+1, name)})
+					snapshot.Format(timePath), f.folder, s.TenantID(), size.group, len(files)+1, name),
+			})
 		}
 	}
 	return files

@@ -9,8 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -175,7 +174,7 @@ func (s *Server) serve(listener net.Listener) {
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{s.authority.server}, MinVersion: tls.VersionTLS12},
 		Protocols:         &protocols,
 		ReadHeaderTimeout: 30 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // handshakes that clients break off on purpose
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // handshakes that clients break off on purpose
 	}
 	go func() {
 		defer close(s.done)

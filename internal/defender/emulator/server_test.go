@@ -59,26 +59,26 @@ func morning(w *emulator.World) time.Time {
 	return w.Epoch().Add(3*24*time.Hour + 9*time.Hour)
 }
 
-func start(t testing.TB, world emulator.Options, options emulator.ServerOptions) *farSide {
-	t.Helper()
-	f := &farSide{t: t, world: emulator.NewWorld(world)}
+func start(tb testing.TB, world emulator.Options, options emulator.ServerOptions) *farSide {
+	tb.Helper()
+	f := &farSide{t: tb, world: emulator.NewWorld(world)}
 	f.clock = &clock{at: morning(f.world)}
 	options.World, options.Now = f.world, f.clock.now
 	server, err := emulator.Start(options)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	f.Server = server
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(server.CAPEM()) {
-		t.Fatal("the CA certificate is not PEM")
+		tb.Fatal("the CA certificate is not PEM")
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	f.client = &http.Client{Transport: transport}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		transport.CloseIdleConnections()
 		if err := server.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return f
@@ -90,12 +90,21 @@ func (f *farSide) day() *emulator.Day {
 }
 
 func (f *farSide) form() url.Values {
-	return url.Values{"grant_type": {"client_credentials"}, "client_id": {f.ClientID()}, "client_secret": {f.Secret()},
-		"scope": {"https://api.securitycenter.microsoft.com/.default"}}
+	return url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {f.ClientID()}, "client_secret": {f.Secret()},
+		"scope": {"https://api.securitycenter.microsoft.com/.default"},
+	}
 }
 
-// post asks the token endpoint for a token and returns status and body.
-func (f *farSide) post(path string, form url.Values) (*http.Response, map[string]any) {
+// answer is a response whose body was read.
+type answer struct {
+	StatusCode int
+	Proto      string
+	Header     http.Header
+}
+
+// post asks the token endpoint for a token.
+func (f *farSide) post(path string, form url.Values) (answer, map[string]any) {
 	f.t.Helper()
 	r, err := f.client.PostForm(f.LoginURL()+path, form)
 	if err != nil {
@@ -106,7 +115,7 @@ func (f *farSide) post(path string, form url.Values) (*http.Response, map[string
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		f.t.Fatal(err)
 	}
-	return r, body
+	return answer{r.StatusCode, r.Proto, r.Header}, body
 }
 
 func (f *farSide) signIn() {
@@ -119,7 +128,7 @@ func (f *farSide) signIn() {
 }
 
 // get calls an address of the API with the token, signing in first when there is none.
-func (f *farSide) get(address string) (*http.Response, []byte) {
+func (f *farSide) get(address string) (answer, []byte) {
 	f.t.Helper()
 	if f.token == "" {
 		f.signIn()
@@ -127,26 +136,26 @@ func (f *farSide) get(address string) (*http.Response, []byte) {
 	return f.getWith(address, http.Header{"Authorization": {"Bearer " + f.token}})
 }
 
-func (f *farSide) getWith(address string, header http.Header) (*http.Response, []byte) {
+func (f *farSide) getWith(address string, header http.Header) (answer, []byte) {
 	f.t.Helper()
 	if strings.HasPrefix(address, "/") {
 		address = f.APIURL() + address
 	}
-	r, err := http.NewRequest(http.MethodGet, address, nil)
+	request, err := http.NewRequest(http.MethodGet, address, nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	r.Header = header
-	answer, err := f.client.Do(r)
+	request.Header = header
+	r, err := f.client.Do(request)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return answer, body
+	return answer{r.StatusCode, r.Proto, r.Header}, body
 }
 
 // page is an answer of a list.
@@ -183,12 +192,12 @@ func (f *farSide) whole(address string) (rows []json.RawMessage, pages []int) {
 	return rows, pages
 }
 
-func decode(t testing.TB, body []byte, into any) {
-	t.Helper()
+func decode(tb testing.TB, body []byte, into any) {
+	tb.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		t.Fatalf("%v in %.300s", err, body)
+		tb.Fatalf("%v in %.300s", err, body)
 	}
 }
 
@@ -223,7 +232,8 @@ func TestServesOverItsOwnCA(t *testing.T) {
 	if !strings.HasPrefix(f.APIURL(), "https://127.0.0.1:") || f.LoginURL() != f.APIURL() {
 		t.Errorf("origins are %s and %s", f.APIURL(), f.LoginURL())
 	}
-	if _, err := http.Get(f.APIURL()); err == nil {
+	if r, err := http.Get(f.APIURL()); err == nil {
+		r.Body.Close()
 		t.Error("a client without the CA was served")
 	}
 	r, _ := f.get(strings.Replace(f.APIURL(), "127.0.0.1", "localhost", 1) + "/api/machines")

@@ -115,8 +115,10 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, tenant strin
 		return
 	}
 	text := strconv.FormatInt(seconds, 10)
-	writeJSON(w, http.StatusOK, map[string]any{"token_type": "Bearer", "expires_in": text, "ext_expires_in": text,
-		"expires_on": strconv.FormatInt(now.Unix()+seconds, 10), "not_before": strconv.FormatInt(now.Unix()-300, 10), "resource": resource, "access_token": token})
+	writeJSON(w, http.StatusOK, map[string]any{
+		"token_type": "Bearer", "expires_in": text, "ext_expires_in": text,
+		"expires_on": strconv.FormatInt(now.Unix()+seconds, 10), "not_before": strconv.FormatInt(now.Unix()-300, 10), "resource": resource, "access_token": token,
+	})
 }
 
 // checkTokenRequest gives the resource asked for and the appidacr claim ("1" secret, "2" certificate).
@@ -221,14 +223,14 @@ func (s *Server) signInHeaders(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store, no-cache")
 	h.Set("Pragma", "no-cache")
-	h.Set("x-ms-request-id", newGUID())
-	h.Set("x-ms-ests-server", "2.1.22218.4 - MUSTER")
+	h.Set("X-Ms-Request-Id", newGUID())
+	h.Set("X-Ms-Ests-Server", "2.1.22218.4 - MUSTER")
 }
 
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
 	s.signInHeaders(w)
-	trace := w.Header().Get("x-ms-request-id")
-	correlation := r.Header.Get("client-request-id")
+	trace := w.Header().Get("X-Ms-Request-Id")
+	correlation := r.Header.Get("Client-Request-Id")
 	if !guidPattern.MatchString(correlation) {
 		correlation = newGUID()
 	}
@@ -237,7 +239,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
 	if f.flat {
 		lineBreak = " "
 	}
-	w.Header().Set("x-ms-clitelem", fmt.Sprintf("1,%d,0,,", f.aadsts))
+	w.Header().Set("X-Ms-Clitelem", fmt.Sprintf("1,%d,0,,", f.aadsts))
 	writeJSON(w, f.status, struct {
 		Error         string `json:"error"`
 		Description   string `json:"error_description"`
@@ -259,5 +261,5 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(body) // the client may be gone; nobody is left to tell
+	_ = encoder.Encode(body) //nolint:errchkjson // the bodies are plain structs, and of a client that is gone nobody is left to tell
 }

@@ -85,7 +85,7 @@ func TestSignInErrorsAreTheSamples(t *testing.T) {
 			if diff := cmp.Diff(timeless(t, want), timeless(t, got)); diff != "" {
 				t.Error(diff)
 			}
-			if r.StatusCode != c.status || r.Header.Get("x-ms-request-id") == "" || r.Header.Get("Cache-Control") != "no-store, no-cache" {
+			if r.StatusCode != c.status || r.Header.Get("X-Ms-Request-Id") == "" || r.Header.Get("Cache-Control") != "no-store, no-cache" {
 				t.Errorf("status %d, header %v", r.StatusCode, r.Header)
 			}
 		})
