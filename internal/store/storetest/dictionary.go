@@ -32,7 +32,7 @@ var dictionaryTests = []test{
 		}
 	}},
 	{"many at once", func(c *testCase) {
-		many := make([]string, 5000)
+		many := make([]string, 2000)
 		for i := range many {
 			many[i] = fmt.Sprintf("text %d", (i*7919)%len(many))
 		}
