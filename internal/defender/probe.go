@@ -2,68 +2,91 @@ package defender
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Page is a list of the API that can be asked for a single row.
+// Page is the first page of a list, one row long. Exports have none: their budget
+// is too tight for a test.
 type Page struct {
-	path, query string
 	group       Group
+	path, query string
 }
 
-// The pages. Exports have none: their budget is too tight for a test.
+// The pages that Probe asks for.
 var (
-	MachinePage       = Page{"/api/machines", "$top=1", GroupMachine}
-	AntivirusPage     = Page{"/api/deviceavinfo", "$top=1", GroupAssessment}
-	CataloguePage     = Page{"/api/vulnerabilities", "$top=1", GroupCatalogue}
-	SoftwarePage      = Page{"/api/machines/SoftwareInventoryByMachine", "pageSize=1", GroupAssessment}
-	VulnerabilityPage = Page{"/api/machines/SoftwareVulnerabilitiesByMachine", "pageSize=1", GroupAssessment}
-	ConfigurationPage = Page{"/api/machines/SecureConfigurationsAssessmentByMachine", "pageSize=1", GroupAssessment}
+	MachinePage       = Page{GroupMachine, machinesPath, "$top=1"}
+	AntivirusPage     = Page{GroupAssessment, antivirusPath, "$top=1"}
+	SoftwarePage      = Page{GroupAssessment, "/api/machines/SoftwareInventoryByMachine", "pageSize=1"}
+	VulnerabilityPage = Page{GroupAssessment, vulnerabilitiesPath, "pageSize=1"}
+	ConfigurationPage = Page{GroupAssessment, "/api/machines/SecureConfigurationsAssessmentByMachine", "pageSize=1"}
+	CataloguePage     = Page{GroupCatalogue, cataloguePath, "$top=1"}
 )
 
-// Probe asks for one row of a page. An empty list is no error.
+// Probe asks for one row, to see whether the list can be read. An empty list is no
+// error, nor is the 404 by which the machine list may say that it is empty.
 func (c *Client) Probe(ctx context.Context, p Page) error {
-	s, err := c.get(ctx, p.group, c.link(p.path, p.query))
-	if hasKind(err, NotFound) {
-		return nil // how the machine list may say that it is empty (api/get-machines.md)
+	err := repeat(ctx, func() error {
+		s, err := c.get(ctx, p.group, c.link(p.path, p.query))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Close() }()
+		return s.failure(ctx, probe(jsontext.NewDecoder(s, lenient...)))
+	})
+	if p == MachinePage && errors.Is(err, ErrNotFound) {
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer func() { _ = s.Close() }()
-	var answer struct {
-		Value *[]jsontext.Value `json:"value"`
-	}
-	err = json.NewDecoder(s).Decode(&answer)
-	if err == nil && answer.Value == nil {
-		return &Error{Kind: BadAnswer, Call: s.call, Message: "the answer holds no list"}
-	}
-	return s.failure(ctx, err)
+	return err
 }
 
-// Hosts are the hosts that a run calls first: sign-in and API, with their ports where given.
+// probe reads as much of a list's answer as shows that it is one.
+func probe(dec *jsontext.Decoder) error {
+	if err := expect(dec, '{', "an object"); err != nil {
+		return err
+	}
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(name.String(), "value") {
+			return expect(dec, '[', "a list named value")
+		}
+		if err := dec.SkipValue(); err != nil {
+			return err
+		}
+	}
+	return errNoList
+}
+
+// Hosts are the hosts that a run calls first, sign-in and API, with the port where
+// the address names one.
 func (c *Client) Hosts() []string {
 	return slices.Compact([]string{c.settings.login.Host, c.settings.api.Host})
 }
 
-// ProxyFor names the proxy through which a host is reached, without user and password;
-// "" for none.
+// ProxyFor is the proxy that https requests to a host go through, without user and
+// password; "" where there is none.
 func (c *Client) ProxyFor(host string) string {
-	proxy, err := environmentProxy(&http.Request{URL: &url.URL{Scheme: "https", Host: host}})
+	if c.transport.Proxy == nil {
+		return ""
+	}
+	proxy, err := c.transport.Proxy(&http.Request{URL: &url.URL{Scheme: "https", Host: host}})
 	if err != nil || proxy == nil {
 		return ""
 	}
 	return proxy.Host
 }
 
-// Reach connects to every host of Hosts, through the proxy where there is one. Any answer
-// of HTTP will do; no token is sent.
+// Reach connects to each of Hosts, through the proxy where there is one, and checks
+// its certificate. What the host answers does not matter; no token is sent.
 func (c *Client) Reach(ctx context.Context) error {
 	for _, host := range c.Hosts() {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+"/", http.NoBody)
@@ -72,16 +95,13 @@ func (c *Client) Reach(ctx context.Context) error {
 		}
 		resp, err := c.sender.Do(req)
 		if err != nil {
-			return err
-		}
-		_, err = io.CopyN(io.Discard, resp.Body, 64<<10)
-		_ = resp.Body.Close()
-		if err != nil && err != io.EOF {
-			return transportError(callName(req), err, c.sender.hide)
+			return c.failed(ctx, callName(req), err)
 		}
 		if resp.StatusCode == http.StatusProxyAuthRequired {
-			return &Error{Kind: Proxy, Call: callName(req), Status: resp.StatusCode, Message: "the proxy wants a user and password"}
+			return readAnswer(resp).foreign()
 		}
+		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be used again
+		_ = resp.Body.Close()
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package defender
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -112,10 +111,10 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.stream.Read(p)
 	b.idle.Stop()
 	b.counter.Add(int64(n))
+	if err != nil && context.Cause(b.ctx) == errIdle {
+		err = errIdle // whatever the other side makes of our hanging up
+	}
 	if err != nil && err != io.EOF {
-		if errors.Is(context.Cause(b.ctx), errIdle) {
-			err = errIdle
-		}
 		b.failed = err
 	}
 	return n, err
