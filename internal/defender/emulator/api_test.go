@@ -106,17 +106,20 @@ func TestTokensAreChecked(t *testing.T) {
 	form.Set("scope", "https://userrequestsgraphapi-prd.trafficmanager.net/.default")
 	_, body := f.post("/"+f.TenantID()+"/oauth2/v2.0/token", form)
 	foreign := body["access_token"].(string)
+	if roles, has := claimsOf(t, foreign)["roles"]; has {
+		t.Errorf("a token of another API has roles %v of this one", roles)
+	}
 	for name, c := range map[string]struct {
 		header string
 		status int
-		code   string
+		says   string
 	}{
-		"none":                {"", 401, "Unauthorized"},
-		"basic":               {"Basic abc", 401, "Unauthorized"},
-		"garbage":             {"Bearer abc", 401, "Unauthorized"},
-		"of another sign-in":  {"Bearer " + other.token, 401, "Unauthorized"},
-		"unsigned":            {"Bearer " + f.token[:strings.LastIndexByte(f.token, '.')+1], 401, "Unauthorized"},
-		"of another audience": {"Bearer " + foreign, 403, "Forbidden"},
+		"none":                {"", 401, `"code":"Unauthorized"`},
+		"basic":               {"Basic abc", 401, `"code":"Unauthorized"`},
+		"garbage":             {"Bearer abc", 401, `"code":"Unauthorized"`},
+		"of another sign-in":  {"Bearer " + other.token, 401, `"code":"Unauthorized"`},
+		"unsigned":            {"Bearer " + f.token[:strings.LastIndexByte(f.token, '.')+1], 401, `"code":"Unauthorized"`},
+		"of another audience": {"Bearer " + foreign, 403, `"code":"Forbidden","message":"Access token audience 'https://userrequestsgraphapi-prd.trafficmanager.net'`},
 		"right":               {"bearer " + f.token, 200, ""},
 	} {
 		header := http.Header{}
@@ -124,7 +127,7 @@ func TestTokensAreChecked(t *testing.T) {
 			header.Set("Authorization", c.header)
 		}
 		r, body := f.getWith("/api/machines", header)
-		if r.StatusCode != c.status || c.code != "" && !strings.Contains(string(body), `"code":"`+c.code+`"`) {
+		if r.StatusCode != c.status || !strings.Contains(string(body), c.says) {
 			t.Errorf("%s: %d %s", name, r.StatusCode, body)
 		}
 	}

@@ -259,6 +259,18 @@ func TestVulnerabilitiesAndTheirMachines(t *testing.T) {
 	if len(thin) != pairs || pairs == 0 {
 		t.Errorf("%d thin rows, want %d", len(thin), pairs)
 	}
+	numbers := 0
+	for _, kb := range ids(t, thin, "fixingKbId") {
+		if strings.Trim(kb, "0123456789") != "" {
+			t.Errorf("%s is no KB number", kb)
+		}
+		if kb != "" {
+			numbers++
+		}
+	}
+	if numbers == 0 || numbers == pairs {
+		t.Errorf("%d of %d rows have a KB number: both kinds were expected", numbers, pairs)
+	}
 }
 
 func TestAssessmentPagesAreTheFilesRows(t *testing.T) {
