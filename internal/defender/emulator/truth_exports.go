@@ -89,16 +89,23 @@ func (t *Truth) confirmed(machine, dataset string, s *row) any {
 
 // export adds what a row holds as it came, and its paths.
 func (s *row) export(m map[string]any) {
-	maps.Copy(m, s.facts)
+	s.facts(m)
 	m["disk_paths"], m["registry_paths"] = list(s.disk), list(s.registry)
 }
 
-func list(all []string) []any {
-	out := []any{}
-	for _, s := range all {
-		out = append(out, s)
+// list is sorted and without doubles; nothing is an empty one.
+func list(all []string) any {
+	if all == nil {
+		all = []string{}
 	}
-	return out
+	return texts(all)
+}
+
+func (s *row) severity() string {
+	columns := map[string]any{}
+	s.facts(columns)
+	severity, _ := columns["severity"].(string)
+	return severity
 }
 
 // Findings are the rows of the findings export, of any state.
@@ -113,8 +120,6 @@ func (t *Truth) Findings() []map[string]any {
 			m := map[string]any{"tenant_id": t.tenant, "machine_id": machine, "vendor": key[0], "name": key[1], "version": key[2], "cve": key[3], "state": state,
 				"first_seen": written(f.first), "last_confirmed": t.confirmed(machine, vulnerabilityRead, f), "fixed_at": written(f.closedAt), "reopened": float64(f.reopened)}
 			f.export(m)
-			delete(m, "end_of_support_status")
-			delete(m, "end_of_support_date")
 			all = append(all, m)
 		}
 	}
@@ -130,7 +135,7 @@ func (t *Truth) Configuration() []map[string]any {
 				continue
 			}
 			m := map[string]any{"tenant_id": t.tenant, "machine_id": machine, "configuration_id": key[0], "timestamp": written(c.stamp), "last_confirmed": t.confirmed(machine, configurationRead, c)}
-			maps.Copy(m, c.facts)
+			c.facts(m)
 			all = append(all, m)
 		}
 	}
@@ -169,8 +174,8 @@ func (t *Truth) Devices() []map[string]any {
 		members[t.groups[id]] = append(members[t.groups[id]], t.machines[id])
 	}
 	var all []map[string]any
-	for _, records := range members {
-		all = append(all, t.device(records))
+	for _, group := range sortedKeys(members) {
+		all = append(all, t.device(members[group]))
 	}
 	return byText(all, "device_name", "display_name")
 }
@@ -199,7 +204,7 @@ func (t *Truth) device(records []*record) map[string]any {
 		in, assessed = true, assessed || !r.judgement(vulnerabilityRead).assessedAt.IsZero()
 		for key, f := range t.findings[r.id] {
 			if f.closedAt.IsZero() {
-				open[key], _ = f.facts["severity"].(string)
+				open[key] = f.severity()
 			}
 		}
 	}

@@ -14,7 +14,7 @@ func (t *Truth) readVulnerabilities(d *Day, g Gathering) {
 	if t.unchanged(vulnerabilityRead, g) {
 		return
 	}
-	rd, software := t.reading(), t.reading()
+	rd := t.reading()
 	for _, group := range d.Groups() {
 		for v := range d.Vulnerabilities(group.ID) {
 			seen := parseOr(v.LastSeenTimestamp)
@@ -22,21 +22,31 @@ func (t *Truth) readVulnerabilities(d *Day, g Gathering) {
 			if r == nil {
 				continue
 			}
-			n := &row{stamp: seen, first: parseOr(v.FirstSeenTimestamp), disk: sorted(v.DiskPaths), registry: sorted(v.RegistryPaths)}
+			copied := *v
+			n := &row{stamp: seen, first: parseOr(v.FirstSeenTimestamp), disk: v.DiskPaths, registry: v.RegistryPaths, facts: copied.columns, software: support(v.EndOfSupportStatus, v.EndOfSupportDate)}
 			key := [4]string{value(v.SoftwareVendor), value(v.SoftwareName), value(v.SoftwareVersion), value(v.CVEID)}
-			n.facts = map[string]any{"severity": maybe(v.VulnerabilitySeverityLevel), "cvss": v.CVSSScore, "exploitability": maybe(v.ExploitabilityLevel),
-				"recommended_update": maybe(v.RecommendedSecurityUpdate), "recommended_update_id": maybe(v.RecommendedSecurityUpdateID),
-				"recommended_update_url": maybe(v.RecommendedSecurityUpdateURL), "recommendation": maybe(v.RecommendationReference),
-				"end_of_support_status": maybe(v.EndOfSupportStatus), "end_of_support_date": maybeTime(v.EndOfSupportDate)}
 			rd.add(r.id, key, n)
 		}
 	}
 	into := []target{{store: t.findings, found: withCVE(rd.found)}}
 	if !t.hasInventory() {
-		rd.makeSoftware(software)
-		into = append(into, target{store: t.software, found: software.found, mine: ofOrigin(rowsOrigin)})
+		into = append(into, target{store: t.software, found: softwareOf(rd.found), mine: ofOrigin(rowsOrigin)})
 	}
 	t.apply(vulnerabilityRead, g, rd, into...)
+}
+
+// columns of the findings export.
+func (v *AssetVulnerability) columns(c map[string]any) {
+	c["severity"], c["cvss"], c["exploitability"] = maybe(v.VulnerabilitySeverityLevel), v.CVSSScore, maybe(v.ExploitabilityLevel)
+	c["recommended_update"], c["recommended_update_id"], c["recommended_update_url"] = maybe(v.RecommendedSecurityUpdate), maybe(v.RecommendedSecurityUpdateID), maybe(v.RecommendedSecurityUpdateURL)
+	c["recommendation"] = maybe(v.RecommendationReference)
+}
+
+// support are the columns of the software export that say how long it is supported.
+func support(status, date *string) facts {
+	return func(c map[string]any) {
+		c["end_of_support_status"], c["end_of_support_date"] = maybe(status), maybeTime(date)
+	}
 }
 
 // withCVE leaves out the rows that only name software.
@@ -53,20 +63,22 @@ func withCVE(found map[string]map[[4]string]*row) map[string]map[[4]string]*row 
 	return all
 }
 
-// makeSoftware folds the rows into one for each software version, with all their paths.
-func (rd *reading) makeSoftware(into *reading) {
-	for machine, rows := range rd.found {
-		into.found[machine] = map[[4]string]*row{}
+// softwareOf folds the rows into one for each software version, with all their paths.
+func softwareOf(found map[string]map[[4]string]*row) map[string]map[[4]string]*row {
+	all := map[string]map[[4]string]*row{}
+	for machine, rows := range found {
+		all[machine] = map[[4]string]*row{}
 		for key, r := range rows {
-			s := [4]string{key[0], key[1], key[2], rowsOrigin}
-			have := into.found[machine][s]
-			if have == nil {
-				have = &row{facts: map[string]any{"end_of_support_status": r.facts["end_of_support_status"], "end_of_support_date": r.facts["end_of_support_date"]}}
-				into.found[machine][s] = have
+			key[3] = rowsOrigin
+			s := all[machine][key]
+			if s == nil {
+				s = &row{facts: r.software}
+				all[machine][key] = s
 			}
-			have.disk, have.registry = sorted(append(have.disk, r.disk...)), sorted(append(have.registry, r.registry...))
+			s.disk, s.registry = append(s.disk, r.disk...), append(s.registry, r.registry...)
 		}
 	}
+	return all
 }
 
 func ofOrigin(origin string) func([4]string) bool {
@@ -96,8 +108,7 @@ func (t *Truth) readSoftware(d *Day, g Gathering) {
 			if r == nil {
 				continue
 			}
-			n := &row{first: parseOr(s.SoftwareFirstSeenTimestamp), disk: sorted(s.DiskPaths), registry: sorted(s.RegistryPaths)}
-			n.facts = map[string]any{"end_of_support_status": maybe(s.EndOfSupportStatus), "end_of_support_date": maybeTime(s.EndOfSupportDate)}
+			n := &row{first: parseOr(s.SoftwareFirstSeenTimestamp), disk: s.DiskPaths, registry: s.RegistryPaths, facts: support(s.EndOfSupportStatus, s.EndOfSupportDate)}
 			rd.add(r.id, [4]string{value(s.SoftwareVendor), value(s.SoftwareName), value(s.SoftwareVersion), inventoryOrigin}, n)
 		}
 		for s := range d.NonCPESoftware(group.ID) {
@@ -106,7 +117,7 @@ func (t *Truth) readSoftware(d *Day, g Gathering) {
 			if r == nil {
 				continue
 			}
-			n := &row{stamp: seen, facts: map[string]any{"end_of_support_status": nil, "end_of_support_date": nil}}
+			n := &row{stamp: seen, facts: support(nil, nil)}
 			if s.RegistryPath != nil {
 				n.registry = []string{*s.RegistryPath}
 			}
@@ -128,10 +139,15 @@ func (t *Truth) readConfigurations(d *Day, g Gathering) {
 			if r == nil {
 				continue
 			}
-			facts := map[string]any{"category": maybe(c.ConfigurationCategory), "subcategory": maybe(c.ConfigurationSubcategory), "impact": c.ConfigurationImpact,
-				"is_compliant": c.IsCompliant, "is_applicable": c.IsApplicable}
-			rd.add(r.id, [4]string{value(c.ConfigurationID)}, &row{stamp: at, facts: facts})
+			copied := *c
+			rd.add(r.id, [4]string{value(c.ConfigurationID)}, &row{stamp: at, facts: copied.columns})
 		}
 	}
 	t.apply(configurationRead, g, rd, target{store: t.checks, found: rd.found})
+}
+
+// columns of the configuration export.
+func (c *AssetConfiguration) columns(m map[string]any) {
+	m["category"], m["subcategory"], m["impact"] = maybe(c.ConfigurationCategory), maybe(c.ConfigurationSubcategory), c.ConfigurationImpact
+	m["is_compliant"], m["is_applicable"] = c.IsCompliant, c.IsApplicable
 }

@@ -7,8 +7,9 @@ import (
 
 // row is one finding, software or check of a machine, as it is held.
 type row struct {
-	facts     map[string]any // columns that come from the source's row as they are
-	disk      []string
+	facts     facts
+	software  facts    // of the software that a vulnerability row names
+	disk      []string // in any order
 	registry  []string
 	first     time.Time // earliest the source ever gave
 	stamp     time.Time // the row's own time
@@ -16,6 +17,9 @@ type row struct {
 	confirmed time.Time // of a closed row
 	reopened  int
 }
+
+// facts are columns that come from the source's row as they are.
+type facts func(columns map[string]any)
 
 // held is what is remembered of one dataset as a whole.
 type held struct {
