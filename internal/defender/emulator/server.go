@@ -34,7 +34,7 @@ type ServerOptions struct {
 
 	TokenLifetime time.Duration // 0 = 3,599 s
 	LinkLifetime  time.Duration // of file links, whatever sasValidHours says; 0 = obey it (1 to 6 h, default 1 h)
-	RateLimits    float64       // factor on the documented limits; 0 = 1, negative = no limits. Counted on Now, so a clock that stands never frees a call
+	RateLimits    float64       // factor on the documented limits; 0 = 1, negative = none. Counted on Now: a clock that stands never frees a call
 
 	PageLimit    int  // rows of an entity page without $top; 0 = documented (10,000; catalogue 8,000)
 	PartMachines int  // machines in an export file; 0 = 2,000
@@ -281,7 +281,7 @@ func (s *Server) Close() error {
 	return err
 }
 
-// at is the day that the world's clock stands in; a clock before the epoch reads day 0.
+// day is the one that a moment of the world's clock lies in; a clock before the epoch reads day 0.
 func (s *Server) day(at time.Time) *Day {
 	return s.world.Day(max(0, int(at.Sub(s.world.Epoch())/(24*time.Hour))))
 }
