@@ -58,8 +58,7 @@ func AsError(err error) *Error {
 	if err == nil {
 		return nil
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Code: "internal", Message: "internal error", Advice: "Run it again; if it stays, report it with the log.", Err: err}
