@@ -24,11 +24,11 @@ type Client struct {
 	sender     *sender
 	credential *credential
 	api, files runtime.Pipeline
-	limits     map[Group]*limit
 
 	mu        sync.Mutex
-	source    time.Time     // the Date of the API's last answer
-	skew      time.Duration // that minus ours at that moment
+	limits    map[string]*limit // by group; each export has its own, as its page states it
+	source    time.Time         // the Date of the API's last answer
+	skew      time.Duration     // that minus ours at that moment
 	throttled time.Duration
 }
 
@@ -42,16 +42,13 @@ func New(config Config) (*Client, error) {
 }
 
 func newClient(s *settings, transport *http.Transport) (*Client, error) {
-	c := &Client{settings: s, transport: transport, limits: map[Group]*limit{}}
+	c := &Client{settings: s, transport: transport, limits: map[string]*limit{}}
 	c.sender = &sender{
 		transport: transport, userAgent: s.UserAgent, hide: newScrubber(s.Secret, s.CertificatePassword),
 	}
 	var err error
 	if c.credential, err = newCredential(s, c.sender); err != nil {
 		return nil, err
-	}
-	for group, budget := range budgets {
-		c.limits[group] = newLimit(budget[0], budget[1])
 	}
 	options := &policy.ClientOptions{Transport: c.sender, Telemetry: policy.TelemetryOptions{Disabled: true}}
 	bearer := runtime.NewBearerTokenPolicy(c.credential, []string{s.scope}, nil)
@@ -157,8 +154,7 @@ func (c *Client) failed(ctx context.Context, name string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
 	return fmt.Errorf("%s: %w", name, err)

@@ -39,9 +39,10 @@ type Config struct {
 	UserAgent string
 	// Now is the clock. It is required.
 	Now func() time.Time
-	// Reserve is called before every call of the exports group, repeated calls
-	// included: it blocks until the call may be made, or fails. nil reserves nothing.
-	Reserve func(ctx context.Context, group Group) error
+	// Reserve is called with the endpoint's name ("SoftwareInventoryExport") before
+	// every call of an export, repeated calls included: it blocks until the call may
+	// be made, or fails. nil reserves nothing.
+	Reserve func(ctx context.Context, endpoint string) error
 	// Log takes one debug line a call and a warning a wait; nil discards them.
 	Log *slog.Logger
 }

@@ -77,7 +77,9 @@ func TestSignInFailures(t *testing.T) {
 		{"proxy page", text(200, "text/html", "<html>Sign in to the proxy"), Proxy, 0},
 		{"proxy page without type", text(403, "", "<!DOCTYPE html><p>Blocked"), Proxy, 0},
 		{"proxy wants a sign-in", text(407, "text/plain", "no"), Proxy, 0},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://portal.example/login", 302) }, Proxy, 0},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://portal.example/login", http.StatusFound)
+		}, Proxy, 0},
 		{"text", text(200, "text/plain", "hello"), BadAnswer, 0},
 		{"JSON of another kind", text(200, "application/json", `{"hello":1}`), BadAnswer, 0},
 		{"bare 404", text(404, "text/plain", ""), BadAnswer, 0},
@@ -156,10 +158,12 @@ func TestAnswersOfTheAPI(t *testing.T) {
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprint(w, "<html>log in")
 		}, Error{Kind: Proxy, Status: 200}},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example", 307) }, Error{Kind: Proxy, Status: 307}},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.example", http.StatusTemporaryRedirect)
+		}, Error{Kind: Proxy, Status: 307}},
 		{"no JSON", given(200, "hello"), Error{Kind: BadAnswer}},
 		{"other JSON", given(200, `{"rows":[]}`), Error{Kind: BadAnswer}},
-		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, Error{Kind: BadAnswer, Status: 204}},
+		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, Error{Kind: BadAnswer, Status: 204}},
 		{"deflate", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "deflate")
 			answerText(w, 200, emptyList)

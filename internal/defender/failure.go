@@ -222,8 +222,7 @@ func signInError(a answer, hide scrubber) *Error {
 
 // transportError tells what a request that got no answer means.
 func transportError(call string, err error, hide scrubber) *Error {
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		known.Call = call
 		return known
 	}

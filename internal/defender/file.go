@@ -26,7 +26,7 @@ func readFile[T any](ctx context.Context, c *Client, s *shape[T], f File) iter.S
 		defer s.give(d)
 		b := &blob{ctx: ctx, client: c, file: f}
 		defer b.close()
-		in, err := b.open()
+		in, err := b.open() //nolint:contextcheck // the blob is an io.Reader and carries the context itself
 		if err == nil {
 			err = readLines(d, in, rowsOf(yield))
 		}
@@ -45,7 +45,7 @@ func readLines[T any](d *decoder[T], in io.Reader, yield func(Row[T]) error) err
 	for {
 		line, err := l.next()
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
@@ -94,9 +94,9 @@ func newLines(in io.Reader) (*lines, error) {
 func (l *lines) next() ([]byte, error) {
 	l.number++
 	line, err := l.in.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
+	if errors.Is(err, bufio.ErrBufferFull) {
 		l.long = l.long[:0]
-		for err == bufio.ErrBufferFull {
+		for errors.Is(err, bufio.ErrBufferFull) {
 			if l.long = append(l.long, line...); len(l.long) > maxLine {
 				return nil, fmt.Errorf("line %d of the file is longer than %d bytes", l.number, maxLine)
 			}

@@ -143,7 +143,7 @@ func (k *credential) forget(token string) error {
 	}
 	fresh, err := k.create()
 	if err != nil {
-		return err
+		return errors.New(k.hide.text(err.Error()))
 	}
 	k.inner = fresh
 	return nil

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// Group is a set of endpoints that share a budget of calls.
+// Group is a set of endpoints whose pages state the same budget of calls, per
+// tenant and app. Its calls share it, but each export has one of its own.
 type Group string
 
-// The groups. Their budgets are those of the API's pages, per tenant and app.
+// The groups.
 const (
 	GroupMachine    Group = "machines"    // machines and one machine: 100 a minute, 1,500 an hour
 	GroupAssessment Group = "assessments" // "…ByMachine" and deviceavinfo: 30 and 1,000
-	GroupExport     Group = "exports"     // every "…Export": 5 and 20
+	GroupExport     Group = "exports"     // each "…Export": 5 and 20
 	GroupCatalogue  Group = "catalogue"   // vulnerabilities: not documented; 45 and 1,500
 )
 
@@ -35,7 +36,7 @@ const (
 	hourWindow   = 63 * time.Minute
 )
 
-// limit keeps one group's calls within its budget. A token bucket would not do:
+// limit keeps calls within a budget. A token bucket would not do:
 // filled with the whole budget it lets twice as many calls into its first window.
 type limit struct {
 	mu      sync.Mutex
@@ -73,6 +74,22 @@ func (l *limit) reserve(now time.Time) time.Duration {
 		w.next = (w.next + 1) % len(w.calls)
 	}
 	return at.Sub(now)
+}
+
+// limit is the one that a call counts against.
+func (c *Client) limit(g Group, path string) *limit {
+	key := string(g)
+	if g == GroupExport {
+		key = path
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.limits[key]
+	if l == nil {
+		l = newLimit(budgets[g][0], budgets[g][1])
+		c.limits[key] = l
+	}
+	return l
 }
 
 // sleep waits, or returns why ctx ended.

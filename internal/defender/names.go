@@ -30,7 +30,7 @@ const (
 	booleanKind
 	dateKind
 	timeKind
-	textsKind
+	textsKind // from here on: not a scalar
 	addressesKind
 	gatheredKind
 	objectKind

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,10 +87,10 @@ func (c *Client) renew(req *policy.Request) (*http.Response, error) {
 	}
 	state.renewed = true
 	used := strings.TrimPrefix(req.Raw().Header.Get("Authorization"), "Bearer ")
-	if err := c.credential.forget(used); err != nil {
-		return resp, nil
-	}
 	runtime.Drain(resp)
+	if err := c.credential.forget(used); err != nil {
+		return nil, err
+	}
 	return req.Next()
 }
 
@@ -100,12 +101,12 @@ func (c *Client) pace(req *policy.Request) (*http.Response, error) {
 	state.wait = 0
 	if state.group == GroupExport && c.settings.Reserve != nil {
 		from := c.settings.Now()
-		if err := c.settings.Reserve(ctx, state.group); err != nil {
-			return nil, fmt.Errorf("reserve a call of the group %s: %w", state.group, err)
+		if err := c.settings.Reserve(ctx, path.Base(req.Raw().URL.Path)); err != nil {
+			return nil, fmt.Errorf("reserve a call of %s: %w", callName(req.Raw()), err)
 		}
 		c.throttle(c.settings.Now().Sub(from))
 	}
-	if wait := c.limits[state.group].reserve(c.settings.Now()); wait > 0 {
+	if wait := c.limit(state.group, req.Raw().URL.Path).reserve(c.settings.Now()); wait > 0 {
 		c.settings.Log.WarnContext(ctx, "waiting for the budget of calls", "group", string(state.group), "wait", wait)
 		if err := sleep(ctx, wait); err != nil {
 			return nil, err

@@ -32,8 +32,8 @@ type kept[T any] struct {
 func keepRow[T any](row Row[T]) kept[T] {
 	k := kept[T]{Value: *row.Value, Unknown: map[string]string{}}
 	v := reflect.ValueOf(&k.Value).Elem()
-	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.Slice && !f.IsNil() {
+	for _, f := range v.Fields() {
+		if f.Kind() == reflect.Slice && !f.IsNil() {
 			f.Set(reflect.AppendSlice(reflect.MakeSlice(f.Type(), 0, f.Len()), f))
 		}
 	}
@@ -136,7 +136,7 @@ func TestBothCasingsGiveTheSameRow(t *testing.T) {
 		t.Errorf("configuration (-page +file):\n%s", diff)
 	}
 	for i, row := range page {
-		if row.Value.EndOfSupportStatus.Value == "" || (row.Value.EndOfSupportDate.Valid) != (i == 0) {
+		if row.Value.EndOfSupportStatus.Value == "" || row.Value.EndOfSupportDate.Valid != (i == 0) {
 			t.Errorf("row %d: %+v", i, row.Value)
 		}
 	}

@@ -85,7 +85,7 @@ func (s *scanner) object(dec *jsontext.Decoder, n *names) error {
 // member reads one member's value.
 func (s *scanner) member(dec *jsontext.Decoder, at *spelling) error {
 	f := at.field
-	if f != nil {
+	if f != nil && f.kind >= textsKind {
 		switch next := dec.PeekKind(); {
 		case f.kind == objectKind && next == '{':
 			return s.object(dec, f.members)
@@ -115,6 +115,9 @@ func (s *scanner) readTexts(dec *jsontext.Decoder, f *field) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
+	if f.list == nil {
+		f.list = make([]string, 0, 4) // nil is for a list that is not given
+	}
 	f.list = f.list[:0]
 	for dec.PeekKind() != ']' {
 		value, err := dec.ReadValue()
@@ -140,6 +143,9 @@ func (s *scanner) readTexts(dec *jsontext.Decoder, f *field) error {
 func (s *scanner) readAddresses(dec *jsontext.Decoder, f *field) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
+	}
+	if s.addresses == nil {
+		s.addresses = make([]IPAddress, 0, 4)
 	}
 	s.addresses = s.addresses[:0]
 	for dec.PeekKind() != ']' {

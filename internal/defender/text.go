@@ -78,10 +78,9 @@ func digits(b []byte) int {
 // It may use scratch for it. Integers keep all their digits. ok is false where
 // the number is beyond a float64.
 func decimal(number, scratch []byte) (shortest []byte, ok bool) {
-	point := bytes.IndexByte(number, '.')
-	plain := bytes.IndexByte(number, 'e') < 0 && bytes.IndexByte(number, 'E') < 0
+	plain := !bytes.ContainsAny(number, "eE")
 	switch {
-	case plain && point < 0:
+	case plain && !bytes.Contains(number, []byte(".")):
 		shortest = number
 	case plain && len(number) <= 16:
 		// Up to 15 digits survive the way to a float64 and back: cutting zeros is enough.

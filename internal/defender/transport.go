@@ -3,6 +3,7 @@ package defender
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -111,7 +112,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.stream.Read(p)
 	b.idle.Stop()
 	b.counter.Add(int64(n))
-	if err != nil && context.Cause(b.ctx) == errIdle {
+	if err != nil && errors.Is(context.Cause(b.ctx), errIdle) {
 		err = errIdle // whatever the other side makes of our hanging up
 	}
 	if err != nil && err != io.EOF {
