@@ -58,7 +58,7 @@ func readAll(tb testing.TB, d *decoder[AssetVulnerability], file []byte) (rows i
 func TestRowsCostFewAllocations(t *testing.T) {
 	const rows = 40_000
 	file := vulnerabilityFile(rows)
-	d := newDecoder[AssetVulnerability]()
+	d := newDecoder[AssetVulnerability](internedSets)
 	readAll(t, d, file) // so that the texts are known
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -97,7 +97,7 @@ func BenchmarkVulnerabilityFile(b *testing.B) {
 			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(rows)/float64(b.N), "allocs/row")
 		})
 	}
-	d := newDecoder[AssetVulnerability]()
+	d := newDecoder[AssetVulnerability](internedSets)
 	run("rows", func(b *testing.B) {
 		if n := readAll(b, d, file); n != rows {
 			b.Fatal(n)

@@ -125,14 +125,14 @@ func (b *blob) request() error {
 }
 
 // refusal tells what an answer without the file means. The storage's own are
-// XML, and a 403 among them is a link whose time is over.
+// XML; a failed authentication among them is a link whose time is over.
 func (b *blob) refusal(a answer) error {
 	if e := a.foreign(); e != nil {
 		return e
 	}
 	said := b.client.sender.hide.text(string(xmlElement(a.body, "Code")))
 	switch {
-	case a.status == http.StatusForbidden && bytes.Contains(a.body, []byte("<Error>")):
+	case a.status == http.StatusForbidden && said == "AuthenticationFailed":
 		return ErrExpiredLink
 	case a.status == http.StatusForbidden:
 		return a.error(Unauthorized, said, "the storage refused the file")

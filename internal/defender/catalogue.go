@@ -65,7 +65,7 @@ func (c *Client) CatalogueEntry(ctx context.Context, cve string) (Row[Vulnerabil
 			return err
 		}
 		defer func() { _ = s.Close() }()
-		row, err = newDecoder[Vulnerability]().entity(jsontext.NewDecoder(s, lenient...))
+		row, err = newDecoder[Vulnerability](1).entity(jsontext.NewDecoder(s, lenient...))
 		return s.failure(ctx, err)
 	})
 	if err != nil {

@@ -19,7 +19,7 @@ type shape[T any] struct{ pool sync.Pool }
 
 func newShape[T any]() *shape[T] {
 	s := new(shape[T])
-	s.pool.New = func() any { return newDecoder[T]() }
+	s.pool.New = func() any { return newDecoder[T](internedSets) }
 	return s
 }
 
@@ -33,10 +33,11 @@ type decoder[T any] struct {
 	scanner
 }
 
-func newDecoder[T any]() *decoder[T] {
+// newDecoder makes a decoder that knows about two texts a set.
+func newDecoder[T any](sets int) *decoder[T] {
 	d := new(decoder[T])
 	d.root = d.bind(reflect.ValueOf(&d.row).Elem(), "")
-	d.texts = newInterner()
+	d.texts = newInterner(sets)
 	d.scratch = make([]byte, 0, 256)
 	return d
 }

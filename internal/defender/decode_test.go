@@ -113,7 +113,7 @@ func TestUnknownPropertiesAreKept(t *testing.T) {
 	if want := `[{newThing {"a":[1, 2]}} {Other null} {vmMetadata.zone "z1"} {ipAddresses[].mtu 1500} {newThing "again"}]`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	d := newDecoder[Machine]()
+	d := newDecoder[Machine](64)
 	for i := range 3 * maxSpellings {
 		row, _ := d.line([]byte(fmt.Sprintf(`{"id":"m1","invented%d":1}`, i)), 1)
 		if len(row.Unknown) != 1 || row.Unknown[0].Name != fmt.Sprintf("invented%d", i) {
@@ -127,7 +127,7 @@ func TestUnknownPropertiesAreKept(t *testing.T) {
 
 // TestNothingIsLeftOfTheRowBefore decodes a full row, then one with the id alone.
 func TestNothingIsLeftOfTheRowBefore(t *testing.T) {
-	d := newDecoder[Machine]()
+	d := newDecoder[Machine](64)
 	full := `{"id":"m1","machineTags":["a"],"ipAddresses":[{"ipAddress":"::1","type":"Other"}],"vmMetadata":{"vmId":"v"},"osBuild":1,"lastSeen":"2024-01-01","new":1}`
 	if row, _ := d.line([]byte(full), 1); row.Value == nil || len(row.Unknown) != 1 {
 		t.Fatalf("%+v", row)
@@ -164,13 +164,13 @@ func TestPages(t *testing.T) {
 		{text: `{"value":[{"id":"a"},{"id":}]}`, err: "jsontext: ", rows: 1, first: "a"},
 		{text: ``, err: "EOF"},
 	} {
-		p, err := newDecoder[Machine]().page(jsontext.NewDecoder(strings.NewReader(test.text), lenient...), func(Row[Machine]) error { return nil })
+		p, err := newDecoder[Machine](64).page(jsontext.NewDecoder(strings.NewReader(test.text), lenient...), func(Row[Machine]) error { return nil })
 		if p != (page{test.rows, test.next, test.first}) || (err == nil) != (test.err == "") || err != nil && !strings.HasPrefix(err.Error(), test.err) {
 			t.Errorf("%s: %+v %v, want %+v", test.text, p, err, test)
 		}
 	}
 	stop := errors.New("stop")
-	if _, err := newDecoder[Machine]().page(jsontext.NewDecoder(strings.NewReader(`{"value":[{"id":"a"},{"id":"b"}]}`)), func(Row[Machine]) error { return stop }); !errors.Is(err, stop) {
+	if _, err := newDecoder[Machine](64).page(jsontext.NewDecoder(strings.NewReader(`{"value":[{"id":"a"},{"id":"b"}]}`)), func(Row[Machine]) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("a stopped page: %v", err)
 	}
 }
@@ -178,7 +178,7 @@ func TestPages(t *testing.T) {
 // TestAnyJSONIsARowOrARejection: whatever comes, it is one of the two, a rejection
 // has a reason, and the decoder is as good as new for the next line.
 func TestAnyJSONIsARowOrARejection(t *testing.T) {
-	d := newDecoder[AssetVulnerability]()
+	d := newDecoder[AssetVulnerability](64)
 	value := rapid.SampledFrom([]string{`null`, `true`, `"x"`, `""`, `"\u0041\n"`, `1`, `-0.50`, `1e3`, `[]`, `["a",null]`, `[[1]]`, `{}`, `{"a":[{}]}`, `"2024-01-01"`, `x`, `"`, `{`})
 	name := rapid.SampledFrom([]string{"DeviceId", "deviceid", "CvssScore", "DiskPaths", "FirstSeenTimestamp", "EndOfSupportDate", "SecurityUpdateAvailable", "new", "@odata.x", "", "\\u0061"})
 	rapid.Check(t, func(t *rapid.T) {
@@ -198,7 +198,7 @@ func TestAnyJSONIsARowOrARejection(t *testing.T) {
 }
 
 func TestInternerIsBounded(t *testing.T) {
-	texts := newInterner()
+	texts := newInterner(internedSets)
 	for i := range 200_000 {
 		text := fmt.Sprintf("text %d", i)
 		if got := texts.get([]byte(text)); got != text {

@@ -11,6 +11,7 @@ import (
 	"muster/internal/defender"
 	"muster/internal/defender/emulator"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -130,8 +131,8 @@ func TestEveryDatasetOfTheEmulatorArrivesWhole(t *testing.T) {
 	})
 }
 
-// TestRowsOfTheEmulatorAreItsRows compares values, not only counts: of pages and of files.
-func TestRowsOfTheEmulatorAreItsRows(t *testing.T) {
+// TestMachinesOfTheEmulatorAreItsMachines compares values, not only counts.
+func TestMachinesOfTheEmulatorAreItsMachines(t *testing.T) {
 	_, day, _, c := world(t, 60)
 	machines := map[string]*emulator.Machine{}
 	for m := range day.Machines() {
@@ -153,6 +154,74 @@ func TestRowsOfTheEmulatorAreItsRows(t *testing.T) {
 		if (want.LastSeen == nil) != got.LastSeen.IsZero() {
 			t.Errorf("%s: last seen %v", want.ID, got.LastSeen)
 		}
+	}
+}
+
+// TestVulnerabilitiesOfTheEmulatorAreItsRows compares the rows of pages and of files
+// with what the world holds.
+func TestVulnerabilitiesOfTheEmulatorAreItsRows(t *testing.T) {
+	_, day, _, c := world(t, 60)
+	want := map[string]int{}
+	for _, g := range day.Groups() {
+		for v := range day.Vulnerabilities(g.ID) {
+			text := func(s *string) string {
+				if s == nil {
+					return "-"
+				}
+				return "+" + *s
+			}
+			moment := func(s *string) string {
+				if s == nil {
+					return "-"
+				}
+				at, err := time.Parse("2006-01-02 15:04:05.999999999", *s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return at.Format(time.RFC3339Nano)
+			}
+			want[fmt.Sprint(text(v.DeviceID), text(v.SoftwareVendor), text(v.SoftwareName), text(v.SoftwareVersion), text(v.CVEID),
+				text(v.VulnerabilitySeverityLevel), " ", v.CVSSScore, v.SecurityUpdateAvailable, text(v.RecommendedSecurityUpdateURL), text(v.ExploitabilityLevel),
+				moment(v.FirstSeenTimestamp), moment(v.LastSeenTimestamp), v.DiskPaths, v.RegistryPaths)]++
+		}
+	}
+	see := func(got map[string]int, rows iter.Seq2[defender.Row[defender.AssetVulnerability], error]) {
+		text := func(v defender.Text) string {
+			if !v.Valid {
+				return "-"
+			}
+			return "+" + v.Value
+		}
+		moment := func(at time.Time) string {
+			if at.IsZero() {
+				return "-"
+			}
+			return at.Format(time.RFC3339Nano)
+		}
+		for row, err := range rows {
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := row.Value
+			got[fmt.Sprint(text(v.DeviceID), text(v.SoftwareVendor), text(v.SoftwareName), text(v.SoftwareVersion), text(v.CVEID),
+				text(v.VulnerabilitySeverityLevel), " ", v.CVSSScore.Value, " ", v.SecurityUpdateAvailable.Value, text(v.RecommendedSecurityUpdateURL), text(v.ExploitabilityLevel),
+				moment(v.FirstSeenTimestamp), moment(v.LastSeenTimestamp), v.DiskPaths, v.RegistryPaths)]++
+		}
+	}
+	pages, files := map[string]int{}, map[string]int{}
+	see(pages, c.VulnerabilitiesByMachine(t.Context()))
+	export, err := c.Export(t.Context(), defender.VulnerabilityExport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range export.Files {
+		see(files, c.VulnerabilityFile(t.Context(), f))
+	}
+	if diff := cmp.Diff(want, pages); diff != "" {
+		t.Errorf("pages (-want +got):\n%.3000s", diff)
+	}
+	if diff := cmp.Diff(want, files); diff != "" {
+		t.Errorf("files (-want +got):\n%.3000s", diff)
 	}
 }
 

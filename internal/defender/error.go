@@ -23,7 +23,7 @@ const (
 	FeatureDisabled      Kind = "feature_disabled" // a feature of the tenant is off
 	Unauthorized         Kind = "unauthorized"     // refused for another reason, a renewed token included
 	Throttled            Kind = "throttled"        // still 429 after the waits; RetryAfter may tell how long
-	NotFound             Kind = "not_found"        // errors.Is(err, ErrNotFound)
+	NotFound             Kind = "not_found"        // 404 with the service's own code
 	BadRequest           Kind = "bad_request"      // the request was not understood
 	ServerFault          Kind = "server_fault"     // still 5xx after the retries
 	Unreachable          Kind = "unreachable"      // no name, no connection, cut or silent for too long
@@ -57,7 +57,8 @@ var sentences = map[Kind]string{
 }
 
 var (
-	// ErrNotFound is what an Error of kind NotFound is.
+	// ErrNotFound is a 404 that says ResourceNotFound: the path is right, and what
+	// it names is not there.
 	ErrNotFound = errors.New("not found")
 	// ErrEmptyFile is a file that still has no bytes after a few tries: it is not
 	// ready, so its rows are unknown, not absent.
@@ -109,8 +110,10 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes an Error of kind NotFound an ErrNotFound.
-func (e *Error) Is(target error) bool { return target == ErrNotFound && e.Kind == NotFound }
+// Is tells an ErrNotFound.
+func (e *Error) Is(target error) bool {
+	return target == ErrNotFound && e.Kind == NotFound && e.Code == "ResourceNotFound"
+}
 
 // hasKind reports whether err is an Error of that kind.
 func hasKind(err error, kind Kind) bool {

@@ -149,7 +149,8 @@ func TestAnswersOfTheAPI(t *testing.T) {
 		{"audience", coded(403, "Forbidden", "Access token audience 'https://graph' is not an audience of this API."), Error{Kind: BadScope, Status: 403, Code: "Forbidden"}},
 		{"refused", coded(403, "DisallowedOperation", "No."), Error{Kind: Unauthorized, Status: 403, Code: "DisallowedOperation"}},
 		{"machine", given(404, string(sample(t, "error-404-machine.json"))), Error{Kind: NotFound, Status: 404, Code: "ResourceNotFound"}},
-		{"bare 404", given(404, ""), Error{Kind: NotFound, Status: 404}},
+		{"bare 404", given(404, ""), Error{Kind: BadAnswer, Status: 404}},
+		{"wrong path", coded(404, "NotFound", "No resource at this path"), Error{Kind: NotFound, Status: 404, Code: "NotFound"}},
 		{"5xx", coded(500, "InternalServerError", ""), Error{Kind: ServerFault, Status: 500, Code: "InternalServerError"}},
 		{"5xx page", given(503, "<html>down"), Error{Kind: ServerFault, Status: 503}},
 		{"429", given(429, string(sample(t, "error-429-per-minute.json"))), Error{Kind: Throttled, Status: 429, Code: "429", RetryAfter: 8 * time.Second}},
@@ -186,7 +187,7 @@ func TestAnswersOfTheAPI(t *testing.T) {
 				if e.Call != "GET api.example/api/deviceavinfo" {
 					t.Errorf("call %q", e.Call)
 				}
-				if errors.Is(err, ErrNotFound) != (test.want.Kind == NotFound) {
+				if errors.Is(err, ErrNotFound) != (test.want.Code == "ResourceNotFound") {
 					t.Errorf("%v: not found?", err)
 				}
 				clean(t, err)

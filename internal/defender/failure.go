@@ -108,8 +108,9 @@ func apiError(a answer, hide scrubber) *Error {
 	case a.status >= 500:
 		e.Kind = ServerFault
 	case bad != nil || body.Error.Code == "" && body.Error.Message == "":
-		// A 401 or 404 may come bare; that it is one counts.
-		e.Kind = bareKind(a.status)
+		if e.Kind = statusKind(a.status); e.Kind == NotFound {
+			e.Kind = BadAnswer // anybody's 404: nothing is missing on the strength of it
+		}
 		e.Message = hide.text("the answer has no error code: " + string(a.body[:min(len(a.body), 100)]))
 	case strings.Contains(said, "license") || strings.Contains(said, "licence") || strings.Contains(said, "account mode is inactive"):
 		e.Kind = NoLicence
@@ -120,12 +121,13 @@ func apiError(a answer, hide scrubber) *Error {
 	case strings.EqualFold(e.Code, "DisabledFeature"):
 		e.Kind = FeatureDisabled
 	default:
-		e.Kind = bareKind(a.status)
+		e.Kind = statusKind(a.status)
 	}
 	return e
 }
 
-func bareKind(status int) Kind {
+// statusKind is what a status means where the code does not say more.
+func statusKind(status int) Kind {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return Unauthorized

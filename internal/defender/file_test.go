@@ -147,6 +147,7 @@ func TestStorageRefusals(t *testing.T) {
 		kind   Kind
 	}{
 		{"expired", giving(403, string(sample(t, "blob-error-403-sas-expired.xml")), "Content-Type", "application/xml"), ErrExpiredLink, ""},
+		{"firewall", giving(403, "<Error><Code>AuthorizationFailure</Code></Error>", "Content-Type", "application/xml"), nil, Unauthorized},
 		{"refused", giving(403, "no", "Content-Type", "text/plain"), nil, Unauthorized},
 		{"page", giving(403, "<html>blocked", "Content-Type", "text/html"), nil, Proxy},
 		{"page as file", giving(200, "<html>log in", "Content-Type", "text/html"), nil, BadAnswer},

@@ -3,7 +3,7 @@ package defender
 import "hash/maphash"
 
 const (
-	internedSets = 1 << 15 // two texts each
+	internedSets = 1 << 15 // two texts each; a power of two
 	maxInterned  = 192     // bytes; longer texts are rarely the same
 )
 
@@ -15,15 +15,16 @@ type interner struct {
 	sets [][2]string // the one used later first
 }
 
-func newInterner() *interner {
-	return &interner{seed: maphash.MakeSeed(), sets: make([][2]string, internedSets)}
+// newInterner makes one of so many sets, a power of two.
+func newInterner(sets int) *interner {
+	return &interner{seed: maphash.MakeSeed(), sets: make([][2]string, sets)}
 }
 
 func (t *interner) get(text []byte) string {
 	if len(text) > maxInterned {
 		return string(text)
 	}
-	set := &t.sets[maphash.Bytes(t.seed, text)%internedSets]
+	set := &t.sets[maphash.Bytes(t.seed, text)&uint64(len(t.sets)-1)]
 	if set[0] == string(text) {
 		return set[0]
 	}

@@ -2,7 +2,6 @@ package defender
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"net/url"
 	"time"
@@ -70,7 +69,7 @@ func (c *Client) Machines(ctx context.Context) iter.Seq2[Row[Machine], error] {
 	return read(ctx, c, GroupMachine, machineShape, func(l *lister[Machine]) error {
 		first, err := l.page(c.link(machinesPath, ""))
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case hasKind(err, NotFound):
 			return nil
 		case err != nil:
 			return err

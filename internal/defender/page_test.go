@@ -116,6 +116,14 @@ func TestA404IsAnEmptyMachineListOnlyAtItsBeginning(t *testing.T) {
 	if got, err := ids(f.client().Machines(t.Context()), machineID); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
+	if err := f.client().Machine(t.Context(), "m1"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a machine: %v", err)
+	}
+	f.api = giving(404, "")
+	if err := last(f.client().Machines(t.Context())); !hasKind(err, BadAnswer) {
+		t.Errorf("a 404 without code: %v", err)
+	}
+	f.api = giving(404, `{"error":{"code":"ResourceNotFound","message":"No machines"}}`)
 	f.api = sequence(func(w http.ResponseWriter, _ *http.Request) {
 		list(w, 20000, 0, 10000, "https://api.example/api/machines?$skip=10000")
 	}, f.api)

@@ -2,7 +2,6 @@ package defender
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -40,7 +39,7 @@ func (c *Client) Probe(ctx context.Context, p Page) error {
 		defer func() { _ = s.Close() }()
 		return s.failure(ctx, probe(jsontext.NewDecoder(s, lenient...)))
 	})
-	if p == MachinePage && errors.Is(err, ErrNotFound) {
+	if p == MachinePage && hasKind(err, NotFound) {
 		return nil
 	}
 	return err

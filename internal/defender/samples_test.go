@@ -113,11 +113,11 @@ func TestEverySampleIsDecodedWhole(t *testing.T) {
 }
 
 func TestSingleEntities(t *testing.T) {
-	machine, err := newDecoder[Machine]().entity(jsontext.NewDecoder(bytes.NewReader(sample(t, "machine-by-id.json"))))
+	machine, err := newDecoder[Machine](64).entity(jsontext.NewDecoder(bytes.NewReader(sample(t, "machine-by-id.json"))))
 	if err != nil || machine.Rejected != nil || !machine.Value.ID.Valid || len(machine.Unknown) != 0 {
 		t.Errorf("machine-by-id.json: %+v, %v", machine, err)
 	}
-	cve, err := newDecoder[Vulnerability]().entity(jsontext.NewDecoder(bytes.NewReader(sample(t, "vulnerability-by-id.json"))))
+	cve, err := newDecoder[Vulnerability](64).entity(jsontext.NewDecoder(bytes.NewReader(sample(t, "vulnerability-by-id.json"))))
 	if err != nil || cve.Rejected != nil || !cve.Value.ID.Valid || cve.Value.UpdatedOn.IsZero() {
 		t.Errorf("vulnerability-by-id.json: %+v, %v", cve, err)
 	}
@@ -190,12 +190,12 @@ func TestRowTypesHaveEveryPropertyOfTheSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, row := range map[string]*names{
-		"Machine": newDecoder[Machine]().root, "DeviceAvInfo": newDecoder[DeviceAVInfo]().root,
-		"AssetVulnerability": newDecoder[AssetVulnerability]().root, "AssetConfiguration": newDecoder[AssetConfiguration]().root,
-		"AssetSoftware": newDecoder[AssetSoftware]().root, "AssetNonCpeSoftware": newDecoder[AssetNonCPESoftware]().root,
-		"PublicVulnerabilityDto": newDecoder[Vulnerability]().root,
-		"MachineIpAddress":       newDecoder[Machine]().root.fields["ipaddresses"].members,
-		"VmMetadata":             newDecoder[Machine]().root.fields["vmmetadata"].members,
+		"Machine": newDecoder[Machine](64).root, "DeviceAvInfo": newDecoder[DeviceAVInfo](64).root,
+		"AssetVulnerability": newDecoder[AssetVulnerability](64).root, "AssetConfiguration": newDecoder[AssetConfiguration](64).root,
+		"AssetSoftware": newDecoder[AssetSoftware](64).root, "AssetNonCpeSoftware": newDecoder[AssetNonCPESoftware](64).root,
+		"PublicVulnerabilityDto": newDecoder[Vulnerability](64).root,
+		"MachineIpAddress":       newDecoder[Machine](64).root.fields["ipaddresses"].members,
+		"VmMetadata":             newDecoder[Machine](64).root.fields["vmmetadata"].members,
 	} {
 		if len(schema.Types[name].Properties) == 0 {
 			t.Errorf("the schema has no %s", name)
