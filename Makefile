@@ -8,11 +8,12 @@ MAKEFLAGS   += --no-print-directory
 # The Go that is there is the Go that is used; binaries and tests are pure Go.
 export GOTOOLCHAIN := local
 export CGO_ENABLED := 0
-# The version is stamped below, and a checkout owned by another user must build too.
-export GOFLAGS += -buildvcs=false
+# For builds and tests alike, so that they share what is compiled. The version is stamped below,
+# and a checkout owned by another user must build too.
+export GOFLAGS += -trimpath -buildvcs=false
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-BUILD   := go build -trimpath -ldflags '-s -w -X muster/internal/cli.Version=$(VERSION)'
+BUILD   := go build -ldflags '-s -w -X muster/internal/cli.Version=$(VERSION)'
 
 # Pinned; built once through the Go module proxy and kept by version.
 LINT_VERSION := 2.15.0
