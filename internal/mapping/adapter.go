@@ -17,7 +17,7 @@ const adapterKey = "Network.TCPIP.BoundAdapter"
 // adapter is the attribute of one field of the list of adapters.
 func adapter(source, field string, says, unit, notes string) Attribute {
 	t := transform{gives: "list of objects", says: says, append: appendAdapters}
-	return Attribute{Source: "ipAddresses[]." + source, Target: adapterKey + "[]." + field, Key: adapterKey, Stored: InDocument, transform: t, Unit: unit, Notes: notes, reads: adapterColumns}
+	return Attribute{Type: "text", Source: "ipAddresses[]." + source, Target: adapterKey + "[]." + field, Key: adapterKey, Stored: InDocument, transform: t, Unit: unit, Notes: notes, reads: adapterColumns}
 }
 
 // appendAdapters writes one sorted array of objects, loopback left out: the order at

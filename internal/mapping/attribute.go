@@ -25,7 +25,7 @@ type Attribute struct {
 	Target         string // "OS.Version", "Security.Vulnerability[].Severity"
 	Source         string // as the API spells it in JSON; in brackets what no property gives
 	Endpoint       string // "GET /api/machines"
-	Type           string // text, integer, number, boolean, time, set of text, list of objects, object
+	Type           string // text, integer, number, boolean, time, set of text, object
 	Unit           string // unit or allowed values
 	Transformation string
 	Permission     string // the Entra application permission
@@ -72,7 +72,10 @@ func (t *table) finish() {
 		if a.DataType == "" {
 			a.DataType = t.dataType
 		}
-		a.Type, a.Transformation = a.transform.gives, a.transform.says
+		a.Transformation = a.transform.says
+		if a.Type == "" {
+			a.Type = a.transform.gives
+		}
 		if a.Unit == "" {
 			a.Unit = strings.Join(a.transform.values, ", ")
 		}
