@@ -113,7 +113,7 @@ func (m *merging) listed(row store.MachineRow, attributes string, reason muster.
 	return row.ID
 }
 
-// paths gives the address of an evidence.
+// stored gives the address of an evidence.
 func (f *fixture) stored(disk, registry string) [16]byte {
 	f.t.Helper()
 	sum := sha256.Sum256([]byte(disk + "\x00" + registry))
