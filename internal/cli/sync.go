@@ -7,13 +7,12 @@ import (
 
 	"muster"
 	"muster/internal/control"
-	"muster/internal/defender"
 	"muster/internal/ingest"
 	"muster/internal/store/relational"
 	"muster/internal/worker"
 )
 
-type reserveFunc = func(context.Context, defender.Group) error
+type reserveFunc = func(ctx context.Context, endpoint string) error
 
 type syncCommand struct {
 	DB string `required:"" placeholder:"URL" help:"Where to: sqlite:PATH (made when absent)."`

@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"testing"
 
 	"muster/internal/defender/emulator"
@@ -75,42 +74,73 @@ func compareWithTruth(t *testing.T, f *farSide, db string, truth *emulator.Truth
 	}
 }
 
-// compareRows compares two sets of rows and shows the first differences.
+// keys tell the rows of an export apart, but for devices, whose own id is Muster's.
+var keys = []string{"tenant_id", "machine_id", "machine_ids", "vendor", "name", "version", "origin", "cve", "configuration_id"}
+
+// compareRows compares two sets of rows and shows the first differences, column by column.
 func compareRows(t *testing.T, what string, got, want []map[string]any) {
 	t.Helper()
-	have, expected := lines(t, got), lines(t, want)
 	if len(want) == 0 {
 		t.Errorf("%s: the truth is empty, which proves nothing", what)
 	}
-	if slices.Equal(have, expected) {
-		return
+	have, expected := byKey(t, got), byKey(t, want)
+	if len(have) != len(got) || len(expected) != len(want) {
+		t.Errorf("%s: rows with the same key: %d of %d, in the truth %d of %d", what, len(have), len(got), len(expected), len(want))
 	}
-	t.Errorf("%s: %d rows, the truth has %d", what, len(have), len(expected))
-	show := func(kind string, rows, other []string) {
-		shown := 0
-		for _, row := range rows {
-			if _, found := slices.BinarySearch(other, row); !found && shown < 3 {
-				t.Logf("  %s: %.1500s", kind, row)
-				shown++
+	different := map[string]int{} // by column, or what is wrong with the row as a whole
+	example := map[string]string{}
+	note := func(column, text string) {
+		if different[column]++; different[column] == 1 {
+			example[column] = text
+		}
+	}
+	for key, row := range have {
+		truth, found := expected[key]
+		if !found {
+			note("row that should not be", key)
+			continue
+		}
+		for column := range truth {
+			if _, there := row[column]; !there {
+				note(column+" is not a column", key)
+			}
+		}
+		for column, value := range row {
+			if a, b := jsonText(t, value), jsonText(t, truth[column]); column != "device_id" && a != b {
+				note(column, fmt.Sprintf("%s, the truth is %s, of %s", a, b, key))
 			}
 		}
 	}
-	show("exported", have, expected)
-	show("truth", expected, have)
+	for key := range expected {
+		if _, found := have[key]; !found {
+			note("row that is missing", key)
+		}
+	}
+	for column, n := range different {
+		t.Errorf("%s: %s: %d of %d rows differ, e.g. %.600s", what, column, n, len(want), example[column])
+	}
 }
 
-// lines are rows as sorted JSON texts, without the ids that Muster itself gives.
-func lines(t *testing.T, rows []map[string]any) []string {
+func byKey(t *testing.T, rows []map[string]any) map[string]map[string]any {
 	t.Helper()
-	out := make([]string, len(rows))
-	for i, row := range rows {
-		delete(row, "device_id")
-		text, err := json.Marshal(row)
-		if err != nil {
-			t.Fatal(err)
+	out := make(map[string]map[string]any, len(rows))
+	for _, row := range rows {
+		var key []any
+		for _, k := range keys {
+			if value, there := row[k]; there {
+				key = append(key, value)
+			}
 		}
-		out[i] = string(text)
+		out[jsonText(t, key)] = row
 	}
-	slices.Sort(out)
 	return out
+}
+
+func jsonText(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

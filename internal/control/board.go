@@ -52,13 +52,13 @@ func (b *Board) Renew(ctx context.Context, l wire.Lease, p wire.Progress) (wire.
 var exportWindows = []store.Window{{Span: time.Minute, Calls: 5}, {Span: time.Hour, Calls: 20}}
 
 // Budget implements worker.Board.
-func (b *Board) Budget(ctx context.Context, l wire.Lease, group string) (time.Duration, error) {
+func (b *Board) Budget(ctx context.Context, l wire.Lease, endpoint string) (time.Duration, error) {
 	head, err := b.stores.Run(ctx, l.Run)
 	if err != nil {
 		return 0, err
 	}
 	s := head.Connector.Settings
-	return b.stores.Reserve(ctx, store.BudgetKey{Tenant: s.TenantID, Client: s.ClientID, Endpoint: group}, 1, exportWindows, b.now())
+	return b.stores.Reserve(ctx, store.BudgetKey{Tenant: s.TenantID, Client: s.ClientID, Endpoint: endpoint}, 1, exportWindows, b.now())
 }
 
 // Finish implements worker.Board.

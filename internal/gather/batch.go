@@ -173,11 +173,19 @@ func columnCell[T any](b *builder, c *column[T], value *T) int32 {
 	case c.text != nil:
 		return b.cell(c.text(value))
 	case c.list != nil:
-		for _, s := range c.list(value) {
+		list := c.list(value)
+		if list == nil {
+			return wire.NullCell
+		}
+		for _, s := range list {
 			b.cells = append(b.cells, b.text(s))
 		}
 	default:
-		for _, t := range c.texts(value) {
+		texts := c.texts(value)
+		if texts == nil {
+			return wire.NullCell
+		}
+		for _, t := range texts {
 			b.cells = append(b.cells, b.cell(t))
 		}
 	}

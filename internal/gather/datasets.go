@@ -33,17 +33,18 @@ func (r *Run) catalogue(ctx context.Context) (wire.Completeness, error) {
 		return wire.Completeness{}, err
 	}
 	return live(ctx, r, catalogueLayout, func(yield func(defender.Row[defender.Vulnerability], error) bool) {
+		brought := map[string]bool{}
 		for row, err := range r.Client.Catalogue(ctx, need.Since) {
-			if !yield(row, err) {
+			if row.Value != nil && !need.Whole {
+				brought[row.Value.ID.Value] = true
+			}
+			if !yield(row, err) || err != nil {
 				return
 			}
 		}
-		for _, cve := range need.CVEs {
-			row, err := r.Client.CatalogueEntry(ctx, cve)
-			if errors.Is(err, defender.ErrNotFound) {
-				continue
-			}
-			if !yield(row, err) || err != nil {
+		rest := slices.DeleteFunc(slices.Clone(need.CVEs), func(cve string) bool { return brought[cve] })
+		for row, err := range r.Client.CatalogueEntries(ctx, rest) {
+			if !yield(row, err) {
 				return
 			}
 		}

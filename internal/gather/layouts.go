@@ -18,6 +18,9 @@ func stamp(t time.Time) defender.Text {
 
 func addresses(pick func(*defender.IPAddress) defender.Text) func(*defender.Machine) []defender.Text {
 	return func(m *defender.Machine) []defender.Text {
+		if m.IPAddresses == nil {
+			return nil
+		}
 		texts := make([]defender.Text, len(m.IPAddresses))
 		for i := range texts {
 			texts[i] = pick(&m.IPAddresses[i])

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -25,6 +26,7 @@ type merge struct {
 	staged     map[muster.Dataset]store.StagedDataset
 	dictionary *dictionary
 	exposures  *exposures
+	united     map[[2][16]byte][16]byte // two evidences → their union
 }
 
 // Merge applies everything that a run has staged, dataset by dataset, machine by machine,
@@ -44,7 +46,7 @@ func (s *Sink) Merge(ctx context.Context, l wire.Lease) ([]muster.Notice, error)
 		return nil, err
 	}
 	m := &merge{Sink: s, lease: l, run: d.run, scope: d.scope, staged: staged, dictionary: d.dictionary,
-		exposures: &exposures{store: s.stores, keys: map[int64]store.ExposureKey{}}}
+		exposures: &exposures{store: s.stores, keys: map[int64]store.ExposureKey{}}, united: map[[2][16]byte][16]byte{}}
 	for _, dataset := range muster.Datasets {
 		st, ok := staged[dataset]
 		if !ok || st.Merged || st.Completeness.Mode != muster.ModeFull {
@@ -105,12 +107,11 @@ func (m *merge) end(ctx context.Context, dataset muster.Dataset, cursor int64, s
 	return m.stores.EndMerge(ctx, m.step(dataset, cursor), m.run.Tenant, state)
 }
 
-// distinct yields the winning record of each key and item with the number of its
-// doubles, or marks a key as rejected.
+// distinct is the record of a key and item that was seen last.
 type distinct struct {
 	record
-	doubles  int64
-	rejected bool
+	doubles int64
+	others  [][]byte // payloads of the doubles that are not the same
 }
 
 // groups collects the records of one key at a time.
@@ -141,7 +142,10 @@ func (m *merge) groups(ctx context.Context, dataset muster.Dataset, above int64,
 		case r.item == rejectedItem:
 			rejected = true
 		case len(rows) > 0 && rows[len(rows)-1].item == r.item:
-			rows[len(rows)-1].doubles++
+			last := &rows[len(rows)-1]
+			if last.doubles++; !bytes.Equal(last.payload, r.payload) {
+				last.others = append(last.others, slices.Clone(r.payload))
+			}
 		default:
 			from := len(arena)
 			arena = append(arena, r.payload...)

@@ -116,7 +116,7 @@ func (w *itemMerge) subjects(ctx context.Context, cursor int64) error {
 		if next == len(in) || in[next].id != key {
 			return nil // a rejected row of a machine that is not looked for
 		}
-		s, err := w.subject(in[next], rows, rejected)
+		s, err := w.subject(ctx, in[next], rows, rejected)
 		if err != nil {
 			return err
 		}
@@ -134,12 +134,23 @@ func (w *itemMerge) subjects(ctx context.Context, cursor int64) error {
 	return w.apply(ctx, batch)
 }
 
-func (w *itemMerge) subject(p placement, rows []distinct, rejected bool) (subject, error) {
+func (w *itemMerge) subject(ctx context.Context, p placement, rows []distinct, rejected bool) (subject, error) {
 	s := subject{placement: p, rejected: rejected, confirmed: store.Null, rows: make([]row, len(rows))}
 	for i, d := range rows {
 		r, ok := decodeRow(d.item, d.payload)
 		if !ok {
 			return s, errRecord
+		}
+		var doubles []row
+		for _, payload := range d.others {
+			double, ok := decodeRow(d.item, payload)
+			if !ok {
+				return s, errRecord
+			}
+			doubles = append(doubles, double)
+		}
+		if err := w.fold(ctx, &r, doubles); err != nil {
+			return s, err
 		}
 		s.rows[i] = r
 		s.doubles += d.doubles

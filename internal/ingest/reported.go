@@ -50,8 +50,7 @@ func (w *itemMerge) withCVE(ctx context.Context, rows []row) ([]row, error) {
 // reported makes software of vulnerability rows, for tenants without a readable inventory.
 type reported struct {
 	*merge
-	facts map[int64]part           // a finding's facts → those of its software
-	union map[[2][16]byte][16]byte // two evidences → their union
+	facts map[int64]part // a finding's facts → those of its software
 }
 
 // part is the software's share of a facts document.
@@ -70,7 +69,7 @@ func (m *merge) newReported(ctx context.Context) (*reported, error) {
 	if err != nil || inventory {
 		return nil, err
 	}
-	return &reported{merge: m, facts: map[int64]part{}, union: map[[2][16]byte][16]byte{}}, nil
+	return &reported{merge: m, facts: map[int64]part{}}, nil
 }
 
 // software folds a machine's vulnerability rows into one row a software version: paths
@@ -102,7 +101,7 @@ func (r *reported) software(ctx context.Context, rows []row) (found []row, bare 
 		if facts.text > texts[i] {
 			found[i].facts, texts[i] = facts.id, facts.text
 		}
-		if found[i].evidence, err = r.join(ctx, found[i].evidence, v.evidence); err != nil {
+		if found[i].evidence, err = r.unite(ctx, found[i].evidence, v.evidence); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -154,43 +153,4 @@ func softwarePart(document []byte) ([]byte, error) {
 		}
 	}
 	return json.Marshal(all)
-}
-
-// join gives the evidence that holds the paths of both.
-func (r *reported) join(ctx context.Context, a, b [16]byte) ([16]byte, error) {
-	var none [16]byte
-	switch {
-	case a == b || b == none:
-		return a, nil
-	case a == none:
-		return b, nil
-	}
-	pair := [2][16]byte{a, b}
-	if u, known := r.union[pair]; known {
-		return u, nil
-	}
-	both, err := r.stores.EvidenceOf(ctx, pair[:])
-	if err != nil {
-		return none, err
-	}
-	var paths evidencePaths
-	for _, h := range pair {
-		var disk, registry []string
-		if err := json.Unmarshal([]byte(both[h].DiskPaths), &disk); err != nil {
-			return none, err
-		}
-		if err := json.Unmarshal([]byte(both[h].RegistryPaths), &registry); err != nil {
-			return none, err
-		}
-		paths.disk, paths.registry = append(paths.disk, disk...), append(paths.registry, registry...)
-	}
-	hashes, err := r.dictionary.saveEvidence(ctx, []evidencePaths{paths})
-	if err != nil {
-		return none, err
-	}
-	if len(r.union) >= evidenceCache {
-		clear(r.union)
-	}
-	r.union[pair] = hashes[0]
-	return hashes[0], nil
 }

@@ -277,10 +277,7 @@ func (s *Sink) covered(ctx context.Context, d *desk, dataset muster.Dataset, in 
 		}
 		for _, p := range piece {
 			scoped, have := before[p.id]
-			k := known[p.id].Known
-			entering := !have || scoped.Reason != muster.InScope
-			unjudged := k.AssessedAt.IsZero() && !scoped.Since.Before(state.Snapshot)
-			if entering || unjudged || !k.LookedAt.Equal(state.Snapshot) {
+			if entering := !have || scoped.Reason != muster.InScope; entering || !known[p.id].Known.LookedAt.Equal(state.Snapshot) {
 				return time.Time{}, false, nil
 			}
 		}

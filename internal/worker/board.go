@@ -19,9 +19,9 @@ type Board interface {
 	// Renew lengthens the lease and reports progress; the answer is to go on or to
 	// cancel. muster.ErrLeaseLost: somebody else has it, stop at once.
 	Renew(ctx context.Context, l wire.Lease, p wire.Progress) (wire.Order, error)
-	// Budget reserves one call of a tightly limited endpoint group; wait > 0 means that
+	// Budget reserves one call of a tightly limited endpoint; wait > 0 means that
 	// nothing was reserved and when to ask again.
-	Budget(ctx context.Context, l wire.Lease, group string) (wait time.Duration, err error)
+	Budget(ctx context.Context, l wire.Lease, endpoint string) (wait time.Duration, err error)
 	// Finish ends the reading; repeating it is harmless.
 	Finish(ctx context.Context, l wire.Lease, o wire.Outcome) error
 }

@@ -21,8 +21,8 @@ type Worker struct {
 	Board Board
 	Sink  gather.Sink
 	// Source gives the client for a job, with its secret; reserve is to be called before
-	// every call of a tightly limited group.
-	Source func(job wire.Job, reserve func(context.Context, defender.Group) error) (*defender.Client, error)
+	// every call of an export.
+	Source func(job wire.Job, reserve func(ctx context.Context, endpoint string) error) (*defender.Client, error)
 	// Progress is told what is read, on this side; nil = nobody looks.
 	Progress func(d muster.Dataset, rows int64)
 	Log      *slog.Logger
@@ -37,7 +37,7 @@ func (w *Worker) Once(ctx context.Context) error {
 	}
 	held, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
-	client, err := w.Source(job, func(ctx context.Context, g defender.Group) error { return w.reserve(ctx, lease, g) })
+	client, err := w.Source(job, func(ctx context.Context, endpoint string) error { return w.reserve(ctx, lease, endpoint) })
 	if err != nil {
 		notice := muster.AsError(err).Notice()
 		return w.Board.Finish(context.WithoutCancel(ctx), lease, wire.Outcome{Error: &notice})
@@ -110,14 +110,14 @@ func (h *hold) renew(ctx context.Context, lost context.CancelCauseFunc) {
 	}
 }
 
-// reserve waits until the Board has room for one more call of the group.
-func (w *Worker) reserve(ctx context.Context, l wire.Lease, g defender.Group) error {
+// reserve waits until the Board has room for one more call of the endpoint.
+func (w *Worker) reserve(ctx context.Context, l wire.Lease, endpoint string) error {
 	for {
-		wait, err := w.Board.Budget(ctx, l, string(g))
+		wait, err := w.Board.Budget(ctx, l, endpoint)
 		if err != nil || wait <= 0 {
 			return err
 		}
-		w.Log.Info("waiting for the request budget", "group", g, "for", wait)
+		w.Log.Info("waiting for the request budget", "endpoint", endpoint, "for", wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():

@@ -95,7 +95,8 @@ func (rd *reading) see(device string, seen time.Time) *record {
 	return r
 }
 
-// add keeps a row; of two with one key the one seen later counts, and the earlier first seen.
+// add keeps a row; of two with one key the facts of the one seen later count, the earlier
+// first seen, and the paths of both.
 func (rd *reading) add(machine string, key [4]string, n *row) {
 	if rd.found[machine] == nil {
 		rd.found[machine] = map[[4]string]*row{}
@@ -105,11 +106,17 @@ func (rd *reading) add(machine string, key [4]string, n *row) {
 		rd.found[machine][key] = n
 		return
 	}
-	first := earlier(o.first, n.first)
+	first, disk, registry := earlier(o.first, n.first), union(o.disk, n.disk), union(o.registry, n.registry)
 	if n.stamp.After(o.stamp) {
 		*o = *n
 	}
-	o.first = first
+	o.first, o.disk, o.registry = first, disk, registry
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // earlier of two times of which either may be absent.
@@ -184,8 +191,7 @@ func (k *judged) judge(snapshot time.Time, heldBack bool, rows int, lastSeen tim
 		return true, snapshot
 	case again: // the same snapshot is no second witness
 		return false, gone
-	case !before.IsZero() && !lastSeen.After(before): // no life since
-		k.emptyAt = time.Time{}
+	case !before.IsZero() && !lastSeen.After(before): // no life since: no witness, and none refuted
 		return false, gone
 	case k.emptyAt.IsZero(): // the first snapshot without a row
 		k.emptyAt = snapshot
