@@ -30,6 +30,9 @@ var moves = map[RunState][]RunState{
 	Merging:    {Succeeded, SucceededWithWarnings, Failed, Cancelled, Abandoned},
 }
 
+// AbandonAfter is how often a run may lose whoever works on it (SPEC §4).
+const AbandonAfter = 3
+
 // Final tells whether a run in this state is over.
 func (s RunState) Final() bool { return len(moves[s]) == 0 }
 

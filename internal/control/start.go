@@ -82,6 +82,10 @@ func (c *Control) takeOver(ctx context.Context, connector muster.Connector) erro
 
 func (c *Control) recover(ctx context.Context, head store.RunHead) error {
 	c.log.Info("going on with a run that was lost", "run", head.ID, "state", head.State)
+	if head.State == muster.Merging && head.Lost >= muster.AbandonAfter {
+		why := muster.Notice{Code: "internal", Message: "the process that merged this run vanished every time", Advice: "Look at the log of the machine; the data is read again."}
+		return c.stores.Drop(ctx, head.ID, muster.Abandoned, why, c.now())
+	}
 	if head.State == muster.Merging {
 		return c.Merge(ctx, head.ID)
 	}

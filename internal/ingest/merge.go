@@ -102,8 +102,16 @@ func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.Stag
 	return read, after, nil
 }
 
-// end closes a dataset's merge.
+// end closes a dataset's merge. Doubles are not counted for the next run's guard: a
+// reading that was killed and resumed has some that the next will not have.
 func (m *merge) end(ctx context.Context, dataset muster.Dataset, cursor int64, state *store.DatasetState) error {
+	if state != nil && state.Guard.Since.IsZero() {
+		staged, err := m.stores.StagedDatasets(ctx, m.run.ID)
+		if err != nil {
+			return err
+		}
+		state.RowsRead -= staged[dataset].Counts.Duplicates
+	}
 	return m.stores.EndMerge(ctx, m.step(dataset, cursor), m.run.Tenant, state)
 }
 

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
+	"muster/internal/mapping"
 	"muster/internal/store"
 )
 
@@ -141,16 +143,23 @@ func (r *reported) loadFacts(ctx context.Context, rows []row) error {
 	return nil
 }
 
-// softwarePart keeps the attributes of a document that describe the software.
+// softwarePart keeps the attributes of a document that describe the software, as they
+// are written there.
 func softwarePart(document []byte) ([]byte, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(document, &all); err != nil {
 		return nil, err
 	}
-	for key := range all {
+	part := []byte{'{'}
+	for _, key := range slices.Sorted(maps.Keys(all)) {
 		if !strings.HasPrefix(key, softwarePrefix) {
-			delete(all, key)
+			continue
 		}
+		if len(part) > 1 {
+			part = append(part, ',')
+		}
+		part = append(mapping.AppendString(part, key), ':')
+		part = append(part, all[key]...)
 	}
-	return json.Marshal(all)
+	return append(part, '}'), nil
 }

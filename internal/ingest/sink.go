@@ -149,6 +149,7 @@ func (s *Sink) commit(ctx context.Context, d *desk, st *stager) error {
 	chunks, n := st.writer.chunks()
 	staged := store.Staged{Dataset: st.dataset, Sequence: st.sequence, Records: n, Chunks: chunks, Parts: st.parts, Counts: st.counts, Rejected: st.rejected}
 	if err := s.stores.Stage(ctx, d.lease, staged, s.now()); err != nil {
+		delete(d.stagers, st.dataset) // its rows are gone: what comes now must begin anew
 		return err
 	}
 	st.parts, st.counts, st.rejected = nil, muster.Counts{}, nil

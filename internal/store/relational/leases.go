@@ -12,9 +12,6 @@ import (
 	"muster/internal/wire"
 )
 
-// abandonAfter is how often a run may lose its worker (SPEC §4).
-const abandonAfter = 3
-
 // ClaimReading implements store.Runs. Reading starts at once where it is claimed, so the
 // run passes dispatched within this transaction. The first claim fixes the settings; a
 // run that lost its worker keeps those under which it has staged.
@@ -80,7 +77,7 @@ func (s *Store) Requeue(ctx context.Context, run int64, now time.Time) (muster.R
 		err := tx.QueryRowContext(ctx, `UPDATE run SET lost = lost + 1, lease_until = 0, fence = fence + 1,
 				state = CASE WHEN lost + 1 >= $2 THEN 'abandoned' ELSE 'queued' END,
 				finished_at = CASE WHEN lost + 1 >= $2 THEN $3 ELSE finished_at END
-			WHERE id = $1 AND lease_until <= $3 AND state IN ('dispatched', 'running') RETURNING state`, run, abandonAfter, now.UnixMicro()).Scan(&state)
+			WHERE id = $1 AND lease_until <= $3 AND state IN ('dispatched', 'running') RETURNING state`, run, muster.AbandonAfter, now.UnixMicro()).Scan(&state)
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("run %d is not lost: %w", run, muster.ErrConflict)
 		}
