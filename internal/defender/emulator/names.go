@@ -160,7 +160,10 @@ const factory = 5
 // laptops is the group of the machines that are several records of one device.
 const laptops = 4
 
-var tagNames = []string{"PROD", "Test", "VIP", "Finance", "Standort Köln", "kiosk", "PCI-DSS", "Pilot Ring", "C-Lab-Linux", "Do Not Patch"}
+var tagNames = []string{"PROD", "Test", "VIP", "Finance", "Standort Köln", "kiosk", "PCI-DSS", "Pilot Ring", "C-Lab-Linux", "Do Not Patch", servers}
+
+// servers is the tag of most servers and of few others.
+const servers = "Servers"
 
 var givenNames = []string{"anna", "ben", "carla", "deniz", "emil", "fatima", "georg", "hana", "ivo", "jana", "karim", "lena", "mira", "noah", "olga", "pavel", "quinn", "rosa", "sven", "tara", "umut", "vera", "wim", "xenia", "yara", "zoe"}
 

@@ -75,7 +75,13 @@ func (m *host) tags() []string {
 	for i, name := range tagNames {
 		h := mix(m.h, 8, uint64(i))
 		// A tag is set or taken away once in a while, on a day of its own.
-		on := h%100 < 14
+		chance := uint64(14)
+		if name == servers {
+			if chance = 3; platforms[m.system].server {
+				chance = 85
+			}
+		}
+		on := h%100 < chance
 		if h>>8%100 < 6 && m.n >= 1+int(h>>16%30) {
 			on = !on
 		}
