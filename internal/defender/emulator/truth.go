@@ -84,15 +84,22 @@ const (
 
 // Truth works out the state after these gatherings, in order, by one connector.
 func (w *World) Truth(gatherings []Gathering) *Truth {
-	t := &Truth{tenant: w.TenantID(), machines: map[string]*record{}, datasets: map[string]*held{}, findings: map[string]map[[4]string]*row{},
-		software: map[string]map[[4]string]*row{}, checks: map[string]map[[4]string]*row{}, cves: map[string]*Vulnerability{}}
+	t := NewTruth(w)
 	for _, g := range gatherings {
-		t.gather(w.Day(g.Day), g)
+		t.Gather(w.Day(g.Day), g)
 	}
 	return t
 }
 
-func (t *Truth) gather(d *Day, g Gathering) {
+// NewTruth is the state before the first gathering.
+func NewTruth(w *World) *Truth {
+	return &Truth{tenant: w.TenantID(), machines: map[string]*record{}, datasets: map[string]*held{}, findings: map[string]map[[4]string]*row{},
+		software: map[string]map[[4]string]*row{}, checks: map[string]map[[4]string]*row{}, cves: map[string]*Vulnerability{}}
+}
+
+// Gather works out the state after one more gathering, which finds the world as it is on
+// day d.
+func (t *Truth) Gather(d *Day, g Gathering) {
 	t.list(d, g)
 	t.antivirus(d)
 	if g.SoftwareRole {
