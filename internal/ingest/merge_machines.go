@@ -230,8 +230,16 @@ func (m *merge) documents(ctx context.Context, dataset muster.Dataset, st store.
 				step.Counts.Unchanged++
 				continue
 			}
-			countDocument(&step.Counts, old.Attributes, d.text)
-			step.Changes = append(step.Changes, m.changes(d.machine, old.Attributes, d.text)...)
+			changes := m.changes(d.machine, old.Attributes, d.text)
+			switch {
+			case old.Attributes == nil:
+				step.Counts.New++
+			case len(changes) > 0:
+				step.Counts.Changed++
+			default:
+				step.Counts.Unchanged++
+			}
+			step.Changes = append(step.Changes, changes...)
 			step.States = append(step.States, store.State{Machine: d.machine, Known: j.Known, LastConfirmed: numberTime(d.seen), OpenRows: 1, Attributes: d.text})
 		}
 		batch = batch[:0]

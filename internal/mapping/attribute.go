@@ -33,6 +33,9 @@ type Attribute struct {
 
 	Dataset string // name of the dataset it is gathered with
 	Stored  Stored
+	// Heartbeat marks the time of a report: it moves with every report, so its changes are
+	// neither history nor what makes a row a changed one.
+	Heartbeat bool
 	Key     string // in the document; several attributes may share one (the fields of an adapter)
 
 	transform transform
@@ -53,6 +56,13 @@ type table struct {
 
 func kept(source, target string, t transform, unit, notes string) Attribute {
 	return Attribute{Source: source, Target: target, Key: target, Stored: InDocument, transform: t, Unit: unit, Notes: notes}
+}
+
+// heartbeat is the time of a report.
+func heartbeat(source, target, notes string) Attribute {
+	a := kept(source, target, moment, "UTC", notes)
+	a.Heartbeat = true
+	return a
 }
 
 func beside(where Stored, source, target string, t transform, unit, notes string) Attribute {

@@ -26,7 +26,7 @@ func device() table {
 			adapter("type", "Description", "As given; empty left out", "Unknown, Other, Ethernet, TokenRing, PPP, SoftwareLoopback, ATM, IEEE80211, Tunnel, IEEE1394", ""),
 			adapter("operationalStatus", "Status", "As given; empty left out", "Up, Down, Testing, Unknown, Dormant, Present, LowerLayerDown", ""),
 			kept("firstSeen", "Discovery.MDE.FirstSeen", moment, "UTC", ""),
-			kept("lastSeen", "Discovery.MDE.LastSeen", moment, "UTC", "The last full report, about every 24 hours"),
+			heartbeat("lastSeen", "Discovery.MDE.LastSeen", "The last full report, about every 24 hours"),
 			kept("machineTags", "Discovery.MDE.Tags", set, "", "A set"),
 			kept("rbacGroupId", "Discovery.MDE.DeviceGroup.Id", integer, "", "0 = none"),
 			kept("rbacGroupName", "Discovery.MDE.DeviceGroup.Name", asGiven, "", ""),

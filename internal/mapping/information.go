@@ -28,8 +28,8 @@ func information() table {
 	t := table{
 		dataset: informationDataset, dataType: "Security", endpoint: "GET /api/machines/InfoGatheringExport", permission: "Vulnerability.Read.All",
 		attributes: []Attribute{
-			kept("Timestamp", "Security.Posture.Timestamp", moment, "UTC", "No zone in the text: UTC"),
-			kept("LastSeenTime", "Security.Posture.LastSeenTime", moment, "UTC", "No zone in the text: UTC"),
+			heartbeat("Timestamp", "Security.Posture.Timestamp", "No zone in the text: UTC"),
+			heartbeat("LastSeenTime", "Security.Posture.LastSeenTime", "No zone in the text: UTC"),
 			posture("AvScanResults", "AvScanResults", asGiven, "JSON text: last quick and full scan"),
 			posture("AvIsSignatureUptoDate", "AvIsSignatureUpToDate", enum("True", "False", "Unknown"), "Text or boolean at the source"),
 			posture("AvIsEngineUptodate", "AvIsEngineUpToDate", enum("True", "False", "Unknown"), "Text or boolean at the source"),
@@ -44,7 +44,9 @@ func information() table {
 	}
 	for _, key := range []string{"AvModeDataRefreshTime", "AvEngineUpdateTime", "AvSignatureUpdateTime", "AvPlatformUpdateTime", "AvSignaturePublishTime", "AvSignatureDataRefreshTime",
 		"AvPlatformPublishTime", "AvPlatformExpirationTime", "AvEnginePublishTime"} {
-		t.attributes = append(t.attributes, posture(key, key, dated, ""))
+		a := posture(key, key, dated, "")
+		a.Heartbeat = strings.HasSuffix(key, "DataRefreshTime")
+		t.attributes = append(t.attributes, a)
 	}
 	unknown := kept("DeviceGatheredInfo.*", postureUnmapped, leftover, "", "Kept raw, so that nothing new at the source is lost")
 	unknown.reads = []string{} // addPosture finds its columns

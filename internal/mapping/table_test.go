@@ -151,6 +151,9 @@ func TestDiff(t *testing.T) {
 	if d := cmp.Diff([]Change{{"A", nil, []byte("1")}}, Diff(nil, []byte(`{"A":1}`))); d != "" {
 		t.Error(d)
 	}
+	if changes := Diff([]byte(`{"Discovery.MDE.LastSeen":"2026-11-01T00:00:00Z"}`), []byte(`{"Discovery.MDE.LastSeen":"2026-11-02T00:00:00Z"}`)); changes != nil {
+		t.Errorf("a report's time is a difference: %v", changes)
+	}
 	if Diff(before, before) != nil {
 		t.Error("the same document differs")
 	}
