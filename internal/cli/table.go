@@ -79,7 +79,7 @@ func WriteSummary(w io.Writer, run muster.Run, colour bool) error {
 			}
 		}
 		fmt.Fprintf(&b, "%s API calls, %s", number(run.Traffic.APICalls), size(run.Traffic.Bytes))
-		if run.Traffic.Throttled > 0 {
+		if run.Traffic.Throttled >= time.Second {
 			fmt.Fprintf(&b, ", %s spent waiting for rate limits", duration(run.Traffic.Throttled))
 		}
 		b.WriteString("\n")

@@ -43,7 +43,7 @@ func (st *stager) take(ctx context.Context, b *wire.Batch) error {
 	case muster.Machines:
 		err = st.takeMachines(ctx, b)
 	case muster.Antivirus, muster.Information:
-		err = st.takeDocuments(b)
+		err = st.takeDocuments(ctx, b)
 	case muster.Catalogue:
 		err = st.takeCatalogue(ctx, b)
 	default:
@@ -203,7 +203,7 @@ var deviceColumn = map[muster.Dataset][]string{
 // timeColumn orders doubles of them.
 var timeColumn = map[muster.Dataset]string{muster.Antivirus: "dataRefreshTimestamp", muster.Information: "timestamp"}
 
-func (st *stager) takeDocuments(b *wire.Batch) error {
+func (st *stager) takeDocuments(ctx context.Context, b *wire.Batch) error {
 	table := &b.Tables[0]
 	plan, err := st.plan(table)
 	if err != nil {
@@ -225,7 +225,7 @@ func (st *stager) takeDocuments(b *wire.Batch) error {
 		}
 		document, err := plan.Map(b, t.cells)
 		if err != nil {
-			if err := st.reject(context.Background(), machine, err.Error()); err != nil {
+			if err := st.reject(ctx, machine, err.Error()); err != nil {
 				return err
 			}
 			continue
