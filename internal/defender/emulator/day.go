@@ -110,7 +110,7 @@ func (m *host) record() *Machine {
 	s := &platforms[m.system]
 	r := &Machine{ID: m.w.id(m.index), IsPotentialDuplication: m.duplication, IsExcluded: m.exclusion != nil, ExclusionReason: m.exclusion,
 		ComputerDNSName: m.dnsName(), OSPlatform: &s.list, OSProcessor: pick(0, "x64"), Version: &s.release, OSArchitecture: pick(0, "64-bit"),
-		HealthStatus: m.health(), DeviceValue: *pick(map[bool]uint64{true: 0}[m.h>>16%40 > 0]+m.h>>16%40/39, "Normal", "High"), ExposureLevel: *pick(m.drift(31, 20), "Low", "Medium", "High", "None"),
+		HealthStatus: m.health(), DeviceValue: *pick(skewed(m.h>>16, 95), "Normal", "High", "Low"), ExposureLevel: *pick(m.drift(31, 20), "Low", "Medium", "High", "None"),
 		RiskScore: pick(m.drift(32, 15), "None", "Informational", "Low", "Medium", "High"), AadDeviceID: m.entraID(), MachineTags: m.tags(),
 		OnboardingStatus: m.status, ManagedBy: *pick(m.h>>24, "Intune", "MicrosoftDefenderForEndpoint", "SystemCenterConfigurationManager", "Unknown"),
 		ManagedByStatus: *pick(m.h>>28, "Success", "Unknown", "Success", "Error"), VMMetadata: m.virtualMachine()}

@@ -106,17 +106,11 @@ func (rd *reading) add(machine string, key [4]string, n *row) {
 		rd.found[machine][key] = n
 		return
 	}
-	first, disk, registry := earlier(o.first, n.first), union(o.disk, n.disk), union(o.registry, n.registry)
+	first, disk, registry := earlier(o.first, n.first), sorted(slices.Concat(o.disk, n.disk)), sorted(slices.Concat(o.registry, n.registry))
 	if n.stamp.After(o.stamp) {
 		*o = *n
 	}
 	o.first, o.disk, o.registry = first, disk, registry
-}
-
-func union(a, b []string) []string {
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // earlier of two times of which either may be absent.
@@ -180,6 +174,9 @@ func (t *Truth) apply(name string, g Gathering, rd *reading, into ...target) {
 
 // judge says whether rows that the read lacks are closed, and when they have gone.
 func (k *judged) judge(snapshot time.Time, heldBack bool, rows int, lastSeen time.Time) (closes bool, gone time.Time) {
+	if rows > 0 {
+		k.emptyAt = time.Time{} // a row refutes the witness
+	}
 	if heldBack {
 		return false, gone
 	}
@@ -187,7 +184,7 @@ func (k *judged) judge(snapshot time.Time, heldBack bool, rows int, lastSeen tim
 	k.lookedAt = snapshot
 	switch {
 	case rows > 0:
-		k.assessedAt, k.emptyAt = snapshot, time.Time{}
+		k.assessedAt = snapshot
 		return true, snapshot
 	case again: // the same snapshot is no second witness
 		return false, gone

@@ -398,14 +398,47 @@ func TestShrinkGuard(t *testing.T) {
 	}
 }
 
+func TestJudgement(t *testing.T) {
+	at := func(day int) time.Time { return time.Date(2026, 11, day, 6, 0, 0, 0, time.UTC) }
+	type read struct {
+		day, rows, lastSeen int // lastSeen: day
+		heldBack, closes    bool
+		gone, assessed      int
+	}
+	for name, reads := range map[string][]read{
+		"rows judge":                        {{day: 1, rows: 3, lastSeen: 1, closes: true, gone: 1, assessed: 1}, {day: 2, rows: 1, lastSeen: 2, closes: true, gone: 2, assessed: 2}},
+		"two snapshots agree":               {{day: 1, rows: 3, lastSeen: 1, closes: true, gone: 1, assessed: 1}, {day: 2, lastSeen: 2, assessed: 1}, {day: 3, lastSeen: 3, closes: true, gone: 2, assessed: 3}},
+		"rows between them begin anew":      {{day: 1, lastSeen: 1}, {day: 2, rows: 1, lastSeen: 2, closes: true, gone: 2, assessed: 2}, {day: 3, lastSeen: 3, assessed: 2}},
+		"the silent are not judged":         {{day: 1, rows: 3, lastSeen: 1, closes: true, gone: 1, assessed: 1}, {day: 2, lastSeen: 1, assessed: 1}, {day: 3, lastSeen: 1, assessed: 1}},
+		"nothing is judged while held back": {{day: 1, rows: 3, lastSeen: 1, closes: true, gone: 1, assessed: 1}, {day: 2, rows: 1, lastSeen: 2, heldBack: true, assessed: 1}},
+		"one snapshot is one witness":       {{day: 1, lastSeen: 1}, {day: 1, lastSeen: 1}},
+	} {
+		k := &judged{}
+		for i, r := range reads {
+			closes, gone := k.judge(at(r.day), r.heldBack, r.rows, at(r.lastSeen).Add(-time.Hour))
+			var wantGone, wantAssessed time.Time
+			if r.gone > 0 {
+				wantGone = at(r.gone)
+			}
+			if r.assessed > 0 {
+				wantAssessed = at(r.assessed)
+			}
+			if closes != r.closes || !gone.Equal(wantGone) || !k.assessedAt.Equal(wantAssessed) {
+				t.Errorf("%s, read %d: closes %v as of %v, assessed %v", name, i, closes, gone, k.assessedAt)
+			}
+		}
+	}
+}
+
 func TestDoublesCountOnce(t *testing.T) {
 	at := func(hour int) time.Time { return time.Date(2026, 11, 1, hour, 0, 0, 0, time.UTC) }
 	rd := (&Truth{}).reading()
 	key := [4]string{"v", "n", "1", "CVE-1"}
-	rd.add("m", key, &row{stamp: at(5), first: at(2), disk: []string{"late"}})
-	rd.add("m", key, &row{stamp: at(4), first: at(1), disk: []string{"early"}})
-	rd.add("m", key, &row{stamp: at(3), disk: []string{"earliest"}})
-	if got := rd.found["m"][key]; got.disk[0] != "late" || !got.first.Equal(at(1)) {
+	says := func(severity string) facts { return func(c map[string]any) { c["severity"] = severity } }
+	rd.add("m", key, &row{stamp: at(4), first: at(1), disk: []string{"b"}, facts: says("Low")})
+	rd.add("m", key, &row{stamp: at(5), first: at(2), disk: []string{"c", "b"}, facts: says("High")})
+	rd.add("m", key, &row{stamp: at(3), disk: []string{"a"}, facts: says("Medium")})
+	if got := rd.found["m"][key]; got.severity() != "High" || !got.first.Equal(at(1)) || !slices.Equal(got.disk, []string{"a", "b", "c"}) {
 		t.Errorf("held %+v", got)
 	}
 }

@@ -56,9 +56,7 @@ func (w *World) host(i, n int) host {
 	m := host{w: w, index: i, n: n, h: h, listed: i < ghosts, onboarded: true, mergedInto: alone, entraOf: i, namesake: i, status: "Onboarded"}
 	m.role = w.role(i)
 	m.born = -5 - int(h%400)
-	switch {
-	case i >= ghosts:
-	case i >= w.o.Devices:
+	if i >= w.o.Devices && i < ghosts {
 		m.born = 1 + (i-w.o.Devices)/w.arrivals()
 	}
 	m.system = weighted(mix(h, 1), len(platforms), func(k int) int { return platforms[k].weight })
@@ -72,8 +70,10 @@ func (w *World) host(i, n int) host {
 // live decides when the machine last reported.
 func (m *host) live() {
 	m.seen = m.n
+	if m.role != nobodySpecial || m.index >= m.w.o.Devices {
+		return
+	}
 	switch k := mix(m.h, 2); {
-	case m.role != nobodySpecial || m.index >= m.w.o.Devices:
 	case k%100 < 12: // went silent for good
 		m.seen = min(m.n, 12-int(k>>8%160))
 		m.born = min(m.born, m.seen-1)
