@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"muster"
 	"muster/internal/gather"
 )
 
@@ -15,8 +16,9 @@ type checkCommand struct {
 
 // checkJSON is what --json prints.
 type checkJSON struct {
-	Passed bool          `json:"passed"`
-	Steps  []gather.Step `json:"steps"`
+	Passed bool           `json:"passed"`
+	Steps  []gather.Step  `json:"steps"`
+	Error  *muster.Notice `json:"error,omitempty"` // why no step was taken
 }
 
 // Run tests the connection and says step by step what it found.

@@ -7,13 +7,16 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/lmittmann/tint"
 
 	"muster"
+	"muster/internal/gather"
 )
 
 // Version is stamped by the build.
@@ -80,7 +83,7 @@ func (a *App) run(ctx context.Context) error {
 	}
 	call, err := parser.Parse(a.Args)
 	if err != nil {
-		return &muster.Error{Meaning: muster.ErrInvalid, Code: "usage", Message: err.Error(), Advice: "See muster --help, or muster COMMAND --help."}
+		return usage(err)
 	}
 	level := slog.LevelError + 1
 	if c.Verbose {
@@ -88,6 +91,18 @@ func (a *App) run(ctx context.Context) error {
 	}
 	a.log = slog.New(tint.NewHandler(a.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !a.colour(a.Stderr)}))
 	return call.Run()
+}
+
+// badFlag begins what kong says of a flag whose value is wrong.
+var badFlag = regexp.MustCompile(`^--([a-z-]+)[: ]`)
+
+// usage says what is wrong with a command line.
+func usage(err error) error {
+	code := "usage"
+	if m := badFlag.FindStringSubmatch(err.Error()); m != nil {
+		code = "invalid_" + strings.ReplaceAll(m[1], "-", "_")
+	}
+	return &muster.Error{Meaning: muster.ErrInvalid, Code: code, Message: err.Error(), Advice: "See muster --help, or muster COMMAND --help."}
 }
 
 // report tells an error and gives its exit code.
@@ -98,26 +113,45 @@ func (a *App) report(err error) int {
 		return exitDone
 	case errors.As(err, &told):
 		return int(told)
+	case errors.Is(err, context.Canceled):
+		err = &muster.Error{Code: "cancelled", Message: "it was interrupted", Advice: "Run it again when it suits.", Err: err}
 	}
-	if slices.Contains(a.Args, "--json") && len(a.Args) > 0 && (a.Args[0] == "sync" || a.Args[0] == "check") {
-		if writeErr := writeFailure(a.Stdout, err); writeErr != nil {
-			err = errors.Join(err, writeErr)
-		}
+	e := muster.AsError(err)
+	if writeErr := a.reportJSON(e); writeErr != nil {
+		e = muster.AsError(errors.Join(err, writeErr))
 	}
-	a.tell(muster.AsError(err))
-	if errors.Is(err, muster.ErrInvalid) {
+	text := e.Message
+	if e.Code == "internal" && e.Err != nil {
+		text = e.Error()
+	}
+	a.tell(e.Code, text, e.Advice)
+	if errors.Is(e, muster.ErrInvalid) {
 		return exitUsage
 	}
 	return exitFailed
 }
 
-// tell writes one line for a person: what is wrong, its code, what to do.
-func (a *App) tell(e *muster.Error) {
-	text := e.Message
-	if e.Code == "internal" && e.Err != nil {
-		text = e.Error()
+// reportJSON prints the object that was asked for, where a command could not begin. The
+// command line need not have been understood.
+func (a *App) reportJSON(e *muster.Error) error {
+	if !slices.Contains(a.Args, "--json") {
+		return nil
 	}
-	fmt.Fprintf(a.Stderr, "%s %s [%s]. %s\n", painter(a.colour(a.Stderr)).do(red, "error:"), text, e.Code, e.Advice)
+	command := slices.IndexFunc(a.Args, func(arg string) bool { return !strings.HasPrefix(arg, "-") })
+	switch {
+	case command >= 0 && a.Args[command] == "sync":
+		return writeFailure(a.Stdout, e)
+	case command >= 0 && a.Args[command] == "check":
+		notice := e.Notice()
+		return writeObject(a.Stdout, checkJSON{Steps: []gather.Step{}, Error: &notice})
+	}
+	return nil
+}
+
+// tell writes one line for a person: what is wrong, its code, what to do.
+func (a *App) tell(code, message, advice string) {
+	message = strings.Join(strings.FieldsFunc(message, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	fmt.Fprintf(a.Stderr, "%s %s [%s]. %s\n", painter(a.colour(a.Stderr)).do(red, "error:"), message, code, advice)
 }
 
 func (a *App) colour(w io.Writer) bool {

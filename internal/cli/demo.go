@@ -108,7 +108,7 @@ func (s *stage) gatherDay(ctx context.Context) (muster.Run, error) {
 		return run, err
 	}
 	if run.State != muster.Succeeded && run.State != muster.SucceededWithWarnings {
-		return run, ended(exitFailed)
+		return run, s.exit(run)
 	}
 	return run, nil
 }

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
@@ -56,9 +58,15 @@ func writeRun(w io.Writer, run muster.Run) error {
 }
 
 // writeFailure is the object of a run that could not begin.
-func writeFailure(w io.Writer, err error) error {
-	notice := muster.AsError(err).Notice()
-	return writeObject(w, runJSON{State: string(muster.Failed), Error: &notice, Warnings: []muster.Notice{}, Datasets: map[muster.Dataset]datasetJSON{}})
+func writeFailure(w io.Writer, e *muster.Error) error {
+	out := runJSON{State: string(muster.Failed), Warnings: []muster.Notice{}, Datasets: map[muster.Dataset]datasetJSON{}}
+	if errors.Is(e, context.Canceled) {
+		out.State = string(muster.Cancelled)
+	} else {
+		notice := e.Notice()
+		out.Error = &notice
+	}
+	return writeObject(w, out)
 }
 
 func writeObject(w io.Writer, v any) error {

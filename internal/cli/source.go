@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -79,7 +81,9 @@ func (f *sourceFlags) credential(getenv func(string) string) (c credential, err 
 		}
 	}
 	if f.CAFile != "" {
-		c.cas, err = readFile("ca_file", f.CAFile)
+		if c.cas, err = readFile("ca_file", f.CAFile); err == nil && !x509.NewCertPool().AppendCertsFromPEM(c.cas) {
+			err = muster.Invalid("ca_file", fmt.Sprintf("the file %s holds no certificate in PEM form", f.CAFile), "Give the CA's certificate as PEM: it begins with -----BEGIN CERTIFICATE-----.")
+		}
 	}
 	return c, err
 }
@@ -93,20 +97,16 @@ func readFile(option, path string) ([]byte, error) {
 		}
 		return nil, muster.Invalid(option, fmt.Sprintf("the file %s cannot be read: %v", path, err), "Check the path and its permissions.")
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, muster.Invalid(option, fmt.Sprintf("the file %s is empty", path), "Check the path, or write the file again.")
+	}
 	return data, nil
 }
 
-// secretFile reads a secret; the line's end that editors add is not part of it.
+// secretFile reads a secret; the mark and the line's end that editors add are not part of it.
 func secretFile(option, path string) (defender.Secret, error) {
 	data, err := readFile(option, path)
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimRight(string(data), "\r\n")
-	if strings.TrimSpace(secret) == "" {
-		return "", muster.Invalid(option, fmt.Sprintf("the file %s is empty", path), "Put the secret's value into it, on one line.")
-	}
-	return defender.Secret(secret), nil
+	return defender.Secret(strings.TrimRight(strings.TrimPrefix(string(data), "\ufeff"), "\r\n")), err
 }
 
 // client opens the source that settings name.
@@ -115,11 +115,7 @@ func (a *App) client(s muster.Settings, c credential, reserve reserveFunc) (*def
 		Cloud: s.Cloud, LoginURL: s.LoginURL, APIURL: s.APIURL, Scope: s.Scope, CAs: c.cas, UserAgent: "MdatpPartner-Muster-Muster/" + Version, Now: a.Now, Reserve: reserve, Log: a.log})
 	var e *defender.Error
 	if err != nil && !errors.As(err, &e) {
-		option := "ca_file"
-		if c.certificate != nil {
-			option = "certificate_file"
-		}
-		err = muster.Invalid(option, err.Error(), "Check the file and, for a PFX, its password.")
+		err = muster.Invalid("certificate_file", err.Error(), "Check the file and, for a PFX, its password.")
 	}
 	return client, err
 }

@@ -35,6 +35,12 @@ func (c *syncCommand) Run(ctx context.Context, a *App) error {
 	if err != nil {
 		return err
 	}
+	// Refuse what the client cannot be made of before anything is written.
+	probe, err := a.client(settings, cred, nil)
+	if err != nil {
+		return err
+	}
+	probe.Close()
 	db, err := openDatabase(ctx, c.DB, true)
 	if err != nil {
 		return err
@@ -51,10 +57,14 @@ func (c *syncCommand) Run(ctx context.Context, a *App) error {
 	if err != nil {
 		return err
 	}
-	return exitOf(run)
+	return a.exit(run)
 }
 
-func exitOf(run muster.Run) error {
+// exit tells a run's error and gives its exit code.
+func (a *App) exit(run muster.Run) error {
+	if e := run.Error; e != nil {
+		a.tell(e.Code, e.Message, e.Advice)
+	}
 	switch run.State {
 	case muster.Succeeded:
 		return nil
@@ -75,12 +85,6 @@ type gathering struct {
 
 // gather does one gathering from its queueing to the end of its merge.
 func (a *App) gather(ctx context.Context, db *relational.Store, g gathering) (run muster.Run, err error) {
-	// Refuse what the client cannot be made of before anything is written.
-	probe, err := a.client(g.settings, g.credential, nil)
-	if err != nil {
-		return run, err
-	}
-	probe.Close()
 	sink := ingest.New(db, a.Now, a.log)
 	desk := control.New(db, sink, a.Now, a.log)
 	id, err := desk.Start(ctx, g.connector, "sync", g.settings, g.full)
@@ -91,7 +95,11 @@ func (a *App) gather(ctx context.Context, db *relational.Store, g gathering) (ru
 	defer progress.Stop()
 	w := worker.Worker{Board: desk.Board(id), Sink: sink, Source: a.source(g.credential), Log: a.log,
 		Progress: func(d muster.Dataset, rows int64) { progress.Update(string(d), rows) }}
-	if err := w.Once(ctx); err != nil {
+	err = w.Once(ctx)
+	if errors.Is(err, context.Canceled) { // nobody has claimed the run
+		err = db.AskCancel(context.WithoutCancel(ctx), id, a.Now())
+	}
+	if err != nil {
 		return run, taken(err, g.connector)
 	}
 	head, err := db.Run(context.WithoutCancel(ctx), id)

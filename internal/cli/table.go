@@ -59,7 +59,7 @@ func (p painter) outcome(s muster.RunState) string {
 }
 
 // WriteSummary tells a person how a run ended: one line, an aligned row per dataset, what
-// it cost, and every warning and error with its advice.
+// it cost, and every warning with its advice. The error is for standard error.
 func WriteSummary(w io.Writer, run muster.Run, colour bool) error {
 	p := painter(colour)
 	var b strings.Builder
@@ -85,17 +85,14 @@ func WriteSummary(w io.Writer, run muster.Run, colour bool) error {
 		b.WriteString("\n")
 	}
 	for _, n := range run.Warnings {
-		writeNotice(&b, p.do(yellow, "warning"), n)
-	}
-	if run.Error != nil {
-		writeNotice(&b, p.do(red, "error"), *run.Error)
+		writeWarning(&b, p, n)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func writeNotice(b *strings.Builder, kind string, n muster.Notice) {
-	fmt.Fprintf(b, "\n%s %s", kind, n.Code)
+func writeWarning(b *strings.Builder, p painter, n muster.Notice) {
+	fmt.Fprintf(b, "\n%s %s", p.do(yellow, "warning"), n.Code)
 	if n.Dataset != "" {
 		fmt.Fprintf(b, " (%s)", n.Dataset)
 	}

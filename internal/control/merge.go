@@ -15,7 +15,8 @@ import (
 // of it is in the run's report; an error here means that it could not even be recorded.
 func (c *Control) Merge(ctx context.Context, run int64) error {
 	now := c.now()
-	lease, head, err := c.stores.ClaimMerge(ctx, run, now, now.Add(leaseTime))
+	// Somebody who cancels just now still finds a run that has ended.
+	lease, head, err := c.stores.ClaimMerge(context.WithoutCancel(ctx), run, now, now.Add(leaseTime))
 	if err != nil {
 		return err
 	}

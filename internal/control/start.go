@@ -38,7 +38,7 @@ func (c *Control) Start(ctx context.Context, name, trigger string, settings must
 	if err != nil {
 		return 0, err
 	}
-	return c.queue(ctx, connector, trigger, full)
+	return c.queue(context.WithoutCancel(ctx), connector, trigger, full) // a queued run is always known to its caller
 }
 
 // sameTenant refuses settings that name another tenant than the connector is bound to.
