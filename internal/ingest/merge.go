@@ -79,9 +79,9 @@ func (m *merge) step(dataset muster.Dataset, cursor int64) store.Step {
 	return store.Step{Lease: m.lease, Dataset: dataset, Cursor: cursor}
 }
 
-// guard compares a complete read with the last one and decides whether it is held back.
-// The returned state is what the end of the merge must save.
-func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.StagedDataset, had, lost int64) (muster.Read, *store.DatasetState, error) {
+// guard compares a complete read with the last one, before any filter, and decides whether
+// it is held back. The returned state is what the end of the merge must save.
+func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.StagedDataset, now presence) (muster.Read, *store.DatasetState, error) {
 	read := muster.Read{Completeness: st.Completeness.State, Snapshot: st.Snapshot}
 	if read.Completeness != muster.Complete {
 		return read, nil, nil
@@ -90,11 +90,15 @@ func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.Stag
 	if err != nil || st.Snapshot.Before(before.Snapshot) {
 		return read, nil, err
 	}
-	loss := muster.Loss{RowsBefore: before.RowsRead, RowsNow: st.Counts.Read, Had: had, Lost: lost}
-	after := &store.DatasetState{Snapshot: st.Snapshot, RowsRead: st.Counts.Read, MappingVersion: mapping.Version()}
+	had, err := decodePresence(before.Present)
+	if err != nil {
+		return read, nil, err
+	}
+	loss := muster.Loss{RowsBefore: before.RowsRead, RowsNow: st.Counts.Read, Had: int64(len(had)), Lost: had.without(now)}
+	after := &store.DatasetState{Snapshot: st.Snapshot, RowsRead: st.Counts.Read, MappingVersion: mapping.Version(), Present: now.encode()}
 	if loss.Shrunken() && !before.Guard.Confirms(loss, m.scope.at, st.Snapshot) {
 		read.Shrunken = true
-		after.RowsRead, after.Guard = before.RowsRead, before.Guard
+		after.RowsRead, after.Present, after.Guard = before.RowsRead, before.Present, before.Guard
 		if after.Guard.Since.IsZero() {
 			after.Guard = muster.Guard{Since: m.scope.at, Snapshot: st.Snapshot}
 		}
@@ -149,6 +153,7 @@ func (m *merge) groups(ctx context.Context, dataset muster.Dataset, above int64,
 		switch {
 		case r.item == rejectedItem:
 			rejected = true
+		case r.item == presentItem:
 		case len(rows) > 0 && rows[len(rows)-1].item == r.item:
 			last := &rows[len(rows)-1]
 			if last.doubles++; !bytes.Equal(last.payload, r.payload) {

@@ -40,11 +40,11 @@ type subject struct {
 }
 
 func (m *merge) items(ctx context.Context, dataset muster.Dataset, st store.StagedDataset) error {
-	had, lost, err := m.losses(ctx, dataset, st)
+	now, err := m.present(ctx, dataset)
 	if err != nil {
 		return err
 	}
-	read, state, err := m.guard(ctx, dataset, st, had, lost)
+	read, state, err := m.guard(ctx, dataset, st, now)
 	if err != nil {
 		return err
 	}
@@ -62,36 +62,6 @@ func (m *merge) items(ctx context.Context, dataset muster.Dataset, st store.Stag
 		return err
 	}
 	return m.end(ctx, dataset, w.step.Cursor, state)
-}
-
-// losses counts the machines whose last look found rows, and those of them without any now.
-func (m *merge) losses(ctx context.Context, dataset muster.Dataset, st store.StagedDataset) (had, lost int64, err error) {
-	if st.Completeness.State != muster.Complete {
-		return 0, 0, nil
-	}
-	machines, err := m.stores.HadRows(ctx, dataset, m.run.Connector.ID)
-	if err != nil || len(machines) == 0 {
-		return 0, 0, err
-	}
-	present := make([]int64, 0, len(machines))
-	for r, err := range records(ctx, m.stores, m.run.ID, dataset, 0) {
-		if err != nil {
-			return 0, 0, err
-		}
-		if n := len(present); n == 0 || present[n-1] != int64(r.key) {
-			present = append(present, int64(r.key))
-		}
-	}
-	for _, machine := range machines {
-		if p, ok := m.scope.find(machine); !ok || !p.listed || p.reason != muster.InScope {
-			continue // nothing of it is looked for
-		}
-		had++
-		if _, found := slices.BinarySearch(present, machine); !found {
-			lost++
-		}
-	}
-	return had, lost, nil
 }
 
 // subjects walks the machines in scope and the staged rows side by side, in id order.

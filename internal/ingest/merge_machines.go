@@ -142,7 +142,7 @@ func (m *merge) unlisted(ctx context.Context, st store.StagedDataset, before map
 	if err != nil {
 		return err
 	}
-	read, state, err := m.guard(ctx, muster.Machines, st, 0, 0)
+	read, state, err := m.guard(ctx, muster.Machines, st, nil)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (m *merge) absentMachines(ctx context.Context, seen map[int64]bool) ([]stor
 
 // documents merges a dataset of one row a machine.
 func (m *merge) documents(ctx context.Context, dataset muster.Dataset, st store.StagedDataset) error {
-	read, state, err := m.guard(ctx, dataset, st, 0, 0)
+	read, state, err := m.guard(ctx, dataset, st, nil)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ import (
 // rejectedItem marks "a row of this machine could not be decoded".
 const rejectedItem = ^uint64(0)
 
+// presentItem marks "this machine has rows, none of which is wanted".
+const presentItem = rejectedItem - 1
+
 const (
 	segmentRecords = 256 << 10 // records sorted in memory at a time
 	segmentBytes   = 32 << 20  // payload bytes likewise; documents are larger than rows

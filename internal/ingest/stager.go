@@ -23,13 +23,14 @@ type stager struct {
 	rejected  []wire.Rejected
 	nameless  bool // a rejected row's machine could not be told
 	payload   []byte
+	present   map[int64]bool           // machines out of scope that have rows
 	described map[int64]bool           // CVEs that this reading has brought
 	plans     map[string]*mapping.Plan // by table, for columns as last seen
 	columns   map[string][]wire.Column
 }
 
 func newStager(d *desk, dataset muster.Dataset) *stager {
-	return &stager{desk: d, dataset: dataset, described: map[int64]bool{}, plans: map[string]*mapping.Plan{}, columns: map[string][]wire.Column{}}
+	return &stager{desk: d, dataset: dataset, present: map[int64]bool{}, described: map[int64]bool{}, plans: map[string]*mapping.Plan{}, columns: map[string][]wire.Column{}}
 }
 
 func (st *stager) needsScope() bool { return st.dataset != muster.Machines }
@@ -177,8 +178,8 @@ func (st *stager) takeMachines(ctx context.Context, b *wire.Batch) error {
 	return nil
 }
 
-// place finds the machine that a row belongs to, following merges. ok is false for
-// machines out of scope and for those that the list lacks.
+// place finds the machine that a row belongs to, following merges; 0 = the list has never
+// held it. ok is false for machines out of scope and for those that the list lacks.
 func (st *stager) place(machine string) (id int64, ok bool) {
 	d := st.desk
 	at, known := d.byMachine[machine]
@@ -285,8 +286,12 @@ func (st *stager) takeRows(ctx context.Context, b *wire.Batch) error {
 	}
 	places := make([]int64, machines.Len()) // 0 = out of scope
 	for i := range places {
-		if id, ok := st.place(b.Texts[machines.Tuple(int64(i))[0]]); ok {
+		switch id, ok := st.place(b.Texts[machines.Tuple(int64(i))[0]]); {
+		case ok:
 			places[i] = id
+		case id != 0 && !st.present[id]:
+			st.present[id] = true
+			st.writer.add(uint64(id), presentItem, nil)
 		}
 	}
 	items, err := st.identities(ctx, b, identity)

@@ -36,7 +36,7 @@ type Attribute struct {
 	// Heartbeat marks the time of a report: it moves with every report, so its changes are
 	// neither history nor what makes a row a changed one.
 	Heartbeat bool
-	Key     string // in the document; several attributes may share one (the fields of an adapter)
+	Key       string // in the document; several attributes may share one (the fields of an adapter)
 
 	transform transform
 	reads     []string // batch columns, in the order the transformation expects

@@ -128,6 +128,7 @@ type DatasetState struct {
 	RowsRead       int64
 	MappingVersion string
 	Guard          muster.Guard
+	Present        []byte // the machines that had rows, before any filter; nil = none
 }
 
 // CatalogueRow is one CVE's description.
@@ -149,8 +150,6 @@ type Merge interface {
 	MergeMissing(ctx context.Context, s MachineStep) error
 
 	States(ctx context.Context, d muster.Dataset, machines []int64) (map[int64]State, error)
-	// HadRows lists the machines in the connector's scope whose last look found rows, in id order.
-	HadRows(ctx context.Context, d muster.Dataset, connector int64) ([]int64, error)
 	MergeDocuments(ctx context.Context, s DocumentStep) error
 	Items(ctx context.Context, kind ItemKind, machines []int64, each func(Item)) error
 	MergeItems(ctx context.Context, s ItemStep) error

@@ -206,19 +206,6 @@ func saveStates(ctx context.Context, tx *sql.Tx, d muster.Dataset, states []stor
 		})
 }
 
-// HadRows implements store.Merge.
-func (s *Store) HadRows(ctx context.Context, d muster.Dataset, connector int64) ([]int64, error) {
-	var ids []int64
-	err := s.each(ctx, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	}, `SELECT s.machine_id FROM machine_dataset s JOIN machine_scope c ON c.machine_id = s.machine_id
-		WHERE s.dataset = $1 AND s.open_rows > 0 AND s.looked_at = s.assessed_at AND c.connector_id = $2 AND c.reason = '' ORDER BY s.machine_id`, string(d), connector)
-	return ids, err
-}
-
 // MergeDocuments implements store.Merge.
 func (s *Store) MergeDocuments(ctx context.Context, st store.DocumentStep) error {
 	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
@@ -233,11 +220,11 @@ func (s *Store) MergeDocuments(ctx context.Context, st store.DocumentStep) error
 func (s *Store) DatasetState(ctx context.Context, tenant int64, d muster.Dataset) (st store.DatasetState, err error) {
 	err = s.each(ctx, func(rows *sql.Rows) error {
 		var snapshot, since, guarded sql.NullInt64
-		err := rows.Scan(&snapshot, &st.RowsRead, &st.MappingVersion, &since, &guarded)
+		err := rows.Scan(&snapshot, &st.RowsRead, &st.MappingVersion, &since, &guarded, &st.Present)
 		st.Snapshot = fromMicros(snapshot)
 		st.Guard = muster.Guard{Since: fromMicros(since), Snapshot: fromMicros(guarded)}
 		return err
-	}, `SELECT snapshot, rows_read, mapping_version, guard_since, guard_snapshot FROM dataset_state WHERE tenant_id = $1 AND dataset = $2`, tenant, string(d))
+	}, `SELECT snapshot, rows_read, mapping_version, guard_since, guard_snapshot, present FROM dataset_state WHERE tenant_id = $1 AND dataset = $2`, tenant, string(d))
 	return st, err
 }
 
@@ -250,10 +237,10 @@ func (s *Store) EndMerge(ctx context.Context, st store.Step, tenant int64, state
 		if state == nil {
 			return nil
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO dataset_state (tenant_id, dataset, snapshot, rows_read, mapping_version, guard_since, guard_snapshot) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		_, err := tx.ExecContext(ctx, `INSERT INTO dataset_state (tenant_id, dataset, snapshot, rows_read, mapping_version, guard_since, guard_snapshot, present) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (tenant_id, dataset) DO UPDATE SET snapshot = excluded.snapshot, rows_read = excluded.rows_read, mapping_version = excluded.mapping_version,
-				guard_since = excluded.guard_since, guard_snapshot = excluded.guard_snapshot`,
-			tenant, string(st.Dataset), micros(state.Snapshot), state.RowsRead, state.MappingVersion, micros(state.Guard.Since), micros(state.Guard.Snapshot))
+				guard_since = excluded.guard_since, guard_snapshot = excluded.guard_snapshot, present = excluded.present`,
+			tenant, string(st.Dataset), micros(state.Snapshot), state.RowsRead, state.MappingVersion, micros(state.Guard.Since), micros(state.Guard.Snapshot), state.Present)
 		return err
 	})
 }

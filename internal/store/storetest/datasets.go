@@ -81,7 +81,6 @@ var datasetTests = []test{
 		c.ok(err)
 		c.equal("of another kind", installed, false)
 	}},
-	{"which machines had rows", hadRows},
 	{"the catalogue", catalogueTest},
 	{"the state of a dataset", datasetState},
 }
@@ -131,34 +130,6 @@ func itemRoundTrip(c *testCase) {
 	c.equal("counts", c.staged(l.Run, muster.Vulnerabilities).Counts, muster.Counts{New: int64(3 * len(kinds))})
 }
 
-func hadRows(c *testCase) {
-	ids := c.machines("m1", "m2", "m3", "m4", "m5", "m6")
-	l := c.merging(muster.Machines, muster.Software)
-	judged := muster.Known{LookedAt: start, AssessedAt: start}
-	c.ok(c.MergeItems(c.Context(), store.ItemStep{Step: step(l, muster.Software, 1, muster.Counts{}), States: []store.State{
-		{Machine: ids[4], Known: judged, OpenRows: 1},
-		{Machine: ids[0], Known: judged, OpenRows: 7},
-		{Machine: ids[1], Known: judged},                                                                   // looked at, nothing there
-		{Machine: ids[2], Known: judged, OpenRows: 1},                                                      // out of scope
-		{Machine: ids[3], Known: judged, OpenRows: 1},                                                      // in another connector's scope alone
-		{Machine: ids[5], Known: muster.Known{LookedAt: after(time.Hour), AssessedAt: start}, OpenRows: 1}, // silent at the last look
-	}}))
-	c.ok(c.MergeMachines(c.Context(), store.MachineStep{Step: step(l, muster.Machines, 1, muster.Counts{}), Connector: 1, Scopes: []store.ScopeRow{
-		{Machine: ids[0], Since: start},
-		{Machine: ids[1], Since: start},
-		{Machine: ids[2], Reason: muster.OutTag, Since: start},
-		{Machine: ids[4], Since: start},
-		{Machine: ids[5], Since: start},
-	}}))
-	c.ok(c.MergeMachines(c.Context(), store.MachineStep{Step: step(l, muster.Machines, 1, muster.Counts{}), Connector: 2, Scopes: []store.ScopeRow{{Machine: ids[3], Since: start}}}))
-	got, err := c.HadRows(c.Context(), muster.Software, 1)
-	c.ok(err)
-	c.equal("machines", got, []int64{ids[0], ids[4]})
-	other, err := c.HadRows(c.Context(), muster.Antivirus, 1)
-	c.ok(err)
-	c.equal("of another dataset", len(other), 0)
-}
-
 func catalogueTest(c *testCase) {
 	cves, err := c.CVEIDs(c.Context(), []string{"CVE-3", "CVE-1", "CVE-2", "TVM-1"})
 	c.ok(err)
@@ -203,7 +174,7 @@ func datasetState(c *testCase) {
 		c.equal("state", got, want)
 	}
 	state(1, store.DatasetState{})
-	guarded := store.DatasetState{Snapshot: start, RowsRead: 1 << 40, MappingVersion: "v1", Guard: muster.Guard{Since: after(time.Hour), Snapshot: after(2 * time.Hour)}}
+	guarded := store.DatasetState{Snapshot: start, RowsRead: 1 << 40, MappingVersion: "v1", Guard: muster.Guard{Since: after(time.Hour), Snapshot: after(2 * time.Hour)}, Present: []byte{1, 0, 255}}
 	c.ok(c.EndMerge(c.Context(), step(l, muster.Software, 8, muster.Counts{Closed: 2}), 1, &guarded))
 	state(1, guarded)
 	state(2, store.DatasetState{})

@@ -120,6 +120,7 @@ CREATE TABLE dataset_state ( -- the last applied complete read, per tenant
     mapping_version TEXT    NOT NULL,
     guard_since     INTEGER,
     guard_snapshot  INTEGER,
+    present         BLOB, -- the machines that had rows, before the filters
     PRIMARY KEY (tenant_id, dataset)
 ) WITHOUT ROWID;
 
