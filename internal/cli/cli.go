@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ const (
 
 // App is one call of the program.
 type App struct {
+	Program        string // how the program was called, for commands that are printed; "" = muster
 	Args           []string
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
@@ -53,6 +55,8 @@ type commands struct {
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
+
+func (a *App) program() string { return cmp.Or(a.Program, "muster") }
 
 // ended carries an exit code whose reason has been told already.
 type ended int

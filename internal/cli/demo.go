@@ -62,12 +62,12 @@ func (c *demoCommand) Run(ctx context.Context, a *App) (err error) {
 		return err
 	}
 	if c.Once {
-		fmt.Fprintf(a.Stdout, "\nThe database is %s. See what is in it:\n\n  muster export devices --db sqlite:%s --format csv\n  muster export findings --db sqlite:%s --state fixed\n", s.dbPath, s.dbPath, s.dbPath)
+		fmt.Fprintf(a.Stdout, "\nThe database is %[1]s. See what is in it:\n\n  %[2]s export devices --db sqlite:%[1]s --format csv\n  %[2]s export findings --db sqlite:%[1]s --state fixed\n", s.dbPath, a.program())
 		return nil
 	}
 	fmt.Fprintf(a.Stdout, "\nThe API stays up until Ctrl-C. Try it from another terminal, for example only machines seen within 30 days:\n\n"+
-		"  MUSTER_CLOCK_OFFSET=24h muster sync --db sqlite:%s --connector mine --stale-days 30 \\\n    --login-url %s --api-url %s --ca-file %s \\\n    --tenant-id %s --client-id %s \\\n    --client-secret-file %s\n",
-		s.dbPath, s.server.LoginURL(), s.server.APIURL(), s.files.ca, s.server.TenantID(), s.server.ClientID(), s.files.secret)
+		"  MUSTER_CLOCK_OFFSET=24h %s sync --db sqlite:%s --connector mine --stale-days 30 \\\n    --login-url %s --api-url %s --ca-file %s \\\n    --tenant-id %s --client-id %s \\\n    --client-secret-file %s\n",
+		a.program(), s.dbPath, s.server.LoginURL(), s.server.APIURL(), s.files.ca, s.server.TenantID(), s.server.ClientID(), s.files.secret)
 	<-ctx.Done()
 	return nil
 }

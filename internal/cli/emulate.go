@@ -93,7 +93,7 @@ func (c *emulateCommand) describe(a *App, s *emulator.Server, files access) erro
 		offset = fmt.Sprintf("MUSTER_CLOCK_OFFSET=%dh ", c.Day*24)
 		fmt.Fprintf(a.Stdout, "\nThe world's clock is %d days ahead; %smoves Muster's along.\n", c.Day, offset)
 	}
-	_, err := fmt.Fprintf(a.Stdout, "\nGather it from another terminal:\n\n  %smuster sync --db sqlite:muster.db --login-url %s --api-url %s \\\n    --ca-file %s --tenant-id %s \\\n    --client-id %s --client-secret-file %s\n\nCtrl-C ends it.\n",
-		offset, s.LoginURL(), s.APIURL(), files.ca, s.TenantID(), s.ClientID(), files.secret)
+	_, err := fmt.Fprintf(a.Stdout, "\nGather it from another terminal:\n\n  %s%s sync --db sqlite:muster.db --login-url %s --api-url %s \\\n    --ca-file %s --tenant-id %s \\\n    --client-id %s --client-secret-file %s\n\nCtrl-C ends it.\n",
+		offset, a.program(), s.LoginURL(), s.APIURL(), files.ca, s.TenantID(), s.ClientID(), files.secret)
 	return err
 }
