@@ -50,8 +50,10 @@ func (c *Control) sameTenant(ctx context.Context, name string, s muster.Settings
 	if err != nil || known.Tenant == "" || !muster.IsGUID(s.TenantID) || strings.EqualFold(known.Tenant, s.TenantID) {
 		return err
 	}
-	return &muster.Error{Meaning: muster.ErrConflict, Code: "tenant_changed", Message: fmt.Sprintf("connector %q belongs to tenant %s", known.Name, known.Tenant),
-		Advice: "Gather another tenant with a connector of its own: --connector NAME."}
+	return &muster.Error{
+		Meaning: muster.ErrConflict, Code: "tenant_changed", Message: fmt.Sprintf("connector %q belongs to tenant %s", known.Name, known.Tenant),
+		Advice: "Gather another tenant with a connector of its own: --connector NAME.",
+	}
 }
 
 // takeOver ends what an earlier process left of the connector's run.
@@ -97,8 +99,10 @@ func (c *Control) recover(ctx context.Context, head store.RunHead) error {
 }
 
 func busy(name string) error {
-	return &muster.Error{Meaning: muster.ErrConflict, Code: "connector_busy", Message: fmt.Sprintf("connector %q is being gathered by another process", name),
-		Advice: "Wait until it has ended, or gather under another name with --connector."}
+	return &muster.Error{
+		Meaning: muster.ErrConflict, Code: "connector_busy", Message: fmt.Sprintf("connector %q is being gathered by another process", name),
+		Advice: "Wait until it has ended, or gather under another name with --connector.",
+	}
 }
 
 func wait(ctx context.Context, d time.Duration) error {

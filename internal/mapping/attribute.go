@@ -69,9 +69,9 @@ func beside(where Stored, source, target string, t transform, unit, notes string
 	return Attribute{Source: source, Target: target, Stored: where, transform: t, Unit: unit, Notes: notes}
 }
 
-// under files an attribute under another data type than its table's.
-func (a Attribute) under(dataType string) Attribute {
-	a.DataType = dataType
+// ofSoftware files an attribute of a vulnerability row under the software it describes.
+func (a Attribute) ofSoftware() Attribute {
+	a.DataType = "Software"
 	return a
 }
 

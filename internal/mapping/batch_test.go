@@ -48,8 +48,10 @@ func one(t *testing.T, names []string, values map[string]any) (*wire.Batch, []wi
 }
 
 // lists are the columns that hold lists of texts.
-var lists = map[string]bool{"machineTags": true, "exploitTypes": true, "exploitUris": true, "tags": true, "diskPaths": true, "registryPaths": true,
-	"ipAddresses[].ipAddress": true, "ipAddresses[].macAddress": true, "ipAddresses[].type": true, "ipAddresses[].operationalStatus": true}
+var lists = map[string]bool{
+	"machineTags": true, "exploitTypes": true, "exploitUris": true, "tags": true, "diskPaths": true, "registryPaths": true,
+	"ipAddresses[].ipAddress": true, "ipAddresses[].macAddress": true, "ipAddresses[].type": true, "ipAddresses[].operationalStatus": true,
+}
 
 // mapOne maps a single tuple and returns its JSON text.
 func mapOne(t *testing.T, dataset string, values map[string]any) (string, error) {

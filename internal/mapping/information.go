@@ -37,13 +37,17 @@ func information() table {
 		},
 		unused: assessed(),
 	}
-	for _, key := range []string{"AvMode", "AvEngineVersion", "AvSignatureVersion", "AvPlatformVersion", "CloudProtectionState", "AvSignatureRing", "AvPlatformRing", "AvEngineRing",
+	for _, key := range []string{
+		"AvMode", "AvEngineVersion", "AvSignatureVersion", "AvPlatformVersion", "CloudProtectionState", "AvSignatureRing", "AvPlatformRing", "AvEngineRing",
 		"WdavorHeartbeatEventType", "Log4j_CVE_2021_44228", "LocalCveScannerExecuted", "Log4jLocalScanVulnerable", "Log4JEnvironmentVariableMitigation",
-		"Spring4Shell_CVE_2022_22965", "Bootiful_Mind_status", "EBPFStatus", "IsAvEngineLoaded"} {
+		"Spring4Shell_CVE_2022_22965", "Bootiful_Mind_status", "EBPFStatus", "IsAvEngineLoaded",
+	} {
 		t.attributes = append(t.attributes, posture(key, key, asGiven, ""))
 	}
-	for _, key := range []string{"AvModeDataRefreshTime", "AvEngineUpdateTime", "AvSignatureUpdateTime", "AvPlatformUpdateTime", "AvSignaturePublishTime", "AvSignatureDataRefreshTime",
-		"AvPlatformPublishTime", "AvPlatformExpirationTime", "AvEnginePublishTime"} {
+	for _, key := range []string{
+		"AvModeDataRefreshTime", "AvEngineUpdateTime", "AvSignatureUpdateTime", "AvPlatformUpdateTime", "AvSignaturePublishTime", "AvSignatureDataRefreshTime",
+		"AvPlatformPublishTime", "AvPlatformExpirationTime", "AvEnginePublishTime",
+	} {
 		a := posture(key, key, dated, "")
 		a.Heartbeat = strings.HasSuffix(key, "DataRefreshTime")
 		t.attributes = append(t.attributes, a)

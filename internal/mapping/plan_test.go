@@ -42,16 +42,25 @@ func TestTransformations(t *testing.T) {
 		{"machines", map[string]any{"*": `{"zeta":{"b":1,"a":12345678901234567890},"alpha":"<x>"}`}, `{"Discovery.MDE.Unmapped":{"alpha":"<x>","zeta":{"a":12345678901234567890,"b":1}}}`},
 		{"machines", map[string]any{"*": "{}"}, `{}`},
 		{"machines", map[string]any{"DeviceValue": "low"}, `{"Discovery.MDE.DeviceValue":"Low"}`},
-		{"antivirus", map[string]any{"avMode": "0", "quickScanError": "", "avIsEngineUpToDate": "TRUE", "machineId": "m", "computerDnsName": "x"},
-			`{"Security.Antivirus.IsEngineUpToDate":"True","Security.Antivirus.Mode":"0","Security.Antivirus.QuickScanError":""}`},
-		{"vulnerabilities", map[string]any{"cvssScore": "7.0", "vulnerabilitySeverityLevel": "critical", "endOfSupportDate": "2021-05-11T00:00:00+00:00", "securityUpdateAvailable": "true"},
-			`{"Security.Vulnerability[].CVSS":7,"Security.Vulnerability[].Fix.Available":true,"Security.Vulnerability[].Severity":"Critical","Software.Package[].EndOfSupport.Date":"2021-05-11T00:00:00Z"}`},
+		{
+			"antivirus",
+			map[string]any{"avMode": "0", "quickScanError": "", "avIsEngineUpToDate": "TRUE", "machineId": "m", "computerDnsName": "x"},
+			`{"Security.Antivirus.IsEngineUpToDate":"True","Security.Antivirus.Mode":"0","Security.Antivirus.QuickScanError":""}`,
+		},
+		{
+			"vulnerabilities",
+			map[string]any{"cvssScore": "7.0", "vulnerabilitySeverityLevel": "critical", "endOfSupportDate": "2021-05-11T00:00:00+00:00", "securityUpdateAvailable": "true"},
+			`{"Security.Vulnerability[].CVSS":7,"Security.Vulnerability[].Fix.Available":true,"Security.Vulnerability[].Severity":"Critical","Software.Package[].EndOfSupport.Date":"2021-05-11T00:00:00Z"}`,
+		},
 		{"vulnerabilities", map[string]any{"cvssScore": "-0"}, `{"Security.Vulnerability[].CVSS":0}`},
 		{"software", map[string]any{"endOfSupportDate": "2020-12-30", "numberOfWeaknesses": "3"}, `{"Software.Package[].EndOfSupport.Date":"2020-12-30T00:00:00Z"}`},
 		{"software", map[string]any{"endOfSupportDate": "soon"}, `{"Software.Package[].EndOfSupport.Date":"soon"}`},
 		{"catalogue", map[string]any{"epss": "0.00154", "id": "CVE-1", "exposedMachines": "3"}, `{"Security.Vulnerability[].Definition.EPSS":0.00154}`},
-		{"information", map[string]any{"deviceId": "m", "info.AvMode": "1", "info.AvIsSignatureUpToDate": "true", "info.New": "x", "info.Old": nil, "*": `{"N":1}`},
-			`{"Security.Posture.AvIsSignatureUpToDate":"True","Security.Posture.AvMode":"1","Security.Posture.Unmapped":{"N":1,"New":"x"}}`},
+		{
+			"information",
+			map[string]any{"deviceId": "m", "info.AvMode": "1", "info.AvIsSignatureUpToDate": "true", "info.New": "x", "info.Old": nil, "*": `{"N":1}`},
+			`{"Security.Posture.AvIsSignatureUpToDate":"True","Security.Posture.AvMode":"1","Security.Posture.Unmapped":{"N":1,"New":"x"}}`,
+		},
 	} {
 		got, err := mapOne(t, c.dataset, c.in)
 		if err != nil || got != c.want {
@@ -157,8 +166,10 @@ func TestCanonical(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		tags := rapid.SliceOf(rapid.String()).Draw(r, "tags")
 		adapters := rapid.SliceOf(rapid.Custom(func(r *rapid.T) [4]string {
-			return [4]string{rapid.SampledFrom([]string{"", "10.0.0.1", "fe80::2", "127.0.0.9"}).Draw(r, "ip"), rapid.SampledFrom([]string{"", "000000000000", "00005E005301"}).Draw(r, "mac"),
-				rapid.SampledFrom([]string{"", "Ethernet", "SoftwareLoopback"}).Draw(r, "type"), rapid.SampledFrom([]string{"", "Up"}).Draw(r, "status")}
+			return [4]string{
+				rapid.SampledFrom([]string{"", "10.0.0.1", "fe80::2", "127.0.0.9"}).Draw(r, "ip"), rapid.SampledFrom([]string{"", "000000000000", "00005E005301"}).Draw(r, "mac"),
+				rapid.SampledFrom([]string{"", "Ethernet", "SoftwareLoopback"}).Draw(r, "type"), rapid.SampledFrom([]string{"", "Up"}).Draw(r, "status"),
+			}
 		})).Draw(r, "adapters")
 		name := rapid.String().Draw(r, "name")
 		document := func(tags []string, adapters [][4]string, reverse bool) string {

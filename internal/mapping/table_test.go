@@ -103,8 +103,10 @@ func TestTableIsWhole(t *testing.T) {
 		}
 		seen[pair] = true
 	}
-	for _, target := range []string{"DeviceName", "DisplayName", "Network.TCPIP.HostName", "OS.Name", "OS.Version", "Network.TCPIP.Address",
-		"Network.TCPIP.BoundAdapter[].IPAddress", "Network.TCPIP.BoundAdapter[].PhysicalAddress", "Network.TCPIP.BoundAdapter[].Description"} {
+	for _, target := range []string{
+		"DeviceName", "DisplayName", "Network.TCPIP.HostName", "OS.Name", "OS.Version", "Network.TCPIP.Address",
+		"Network.TCPIP.BoundAdapter[].IPAddress", "Network.TCPIP.BoundAdapter[].PhysicalAddress", "Network.TCPIP.BoundAdapter[].Description",
+	} {
 		if !slices.ContainsFunc(Attributes(), func(a Attribute) bool { return a.Target == target }) {
 			t.Errorf("%s is a name others rely on", target)
 		}

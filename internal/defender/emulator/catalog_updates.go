@@ -35,18 +35,18 @@ func (p *product) describeUpdate(k int, h uint64) update {
 	switch {
 	case p.style == "windows" || p.style == "framework" || p.vendor == "microsoft" && p.perSystem:
 		kb := strconv.Itoa(5030000 + int(h%60000))
-		return update{text(months[month] + " " + strconv.Itoa(2016+(r.day+305+3650)/365) + " Security Updates"), &kb, text("https://catalog.update.microsoft.com/v7/site/Search.aspx?q=KB" + kb)}
+		return update{new(months[month] + " " + strconv.Itoa(2016+(r.day+305+3650)/365) + " Security Updates"), &kb, new("https://catalog.update.microsoft.com/v7/site/Search.aspx?q=KB" + kb)}
 	case p.style == "rpm":
 		id := "RHSA-2026:" + strconv.Itoa(1000+int(h%9000))
-		return update{text("oval:com.redhat.rhsa:def:2026" + strconv.Itoa(1000+int(h%9000))), &id, text("https://access.redhat.com/errata/" + id)}
+		return update{new("oval:com.redhat.rhsa:def:2026" + strconv.Itoa(1000+int(h%9000))), &id, new("https://access.redhat.com/errata/" + id)}
 	case p.style == "kernel":
 		id := "USN-" + strconv.Itoa(7000+int(h%900)) + "-" + strconv.Itoa(1+int(h>>10%3))
-		return update{&id, &id, text("https://ubuntu.com/security/notices/" + id)}
+		return update{&id, &id, new("https://ubuntu.com/security/notices/" + id)}
 	case p.perSystem:
 		id := p.name + "-" + r.text + "-" + strconv.Itoa(int(h%1000))
-		return update{text("Update " + p.name + " to version " + r.text), &id, nil}
+		return update{new("Update " + p.name + " to version " + r.text), &id, nil}
 	case h%4 == 0:
 		return update{}
 	}
-	return update{text("Update " + p.name + " to version " + r.text + ", which addresses \"" + p.vendor + "\" advisories"), nil, nil}
+	return update{new("Update " + p.name + " to version " + r.text + ", which addresses \"" + p.vendor + "\" advisories"), nil, nil}
 }

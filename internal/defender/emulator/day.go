@@ -108,12 +108,14 @@ func (m *host) drift(what uint64, days int) uint64 {
 
 func (m *host) record() *Machine {
 	s := &platforms[m.system]
-	r := &Machine{ID: m.w.id(m.index), IsPotentialDuplication: m.duplication, IsExcluded: m.exclusion != nil, ExclusionReason: m.exclusion,
+	r := &Machine{
+		ID: m.w.id(m.index), IsPotentialDuplication: m.duplication, IsExcluded: m.exclusion != nil, ExclusionReason: m.exclusion,
 		ComputerDNSName: m.dnsName(), OSPlatform: &s.list, OSProcessor: pick(0, "x64"), Version: &s.release, OSArchitecture: pick(0, "64-bit"),
 		HealthStatus: m.health(), DeviceValue: *pick(skewed(m.h>>16, 95), "Normal", "High", "Low"), ExposureLevel: *pick(m.drift(31, 20), "Low", "Medium", "High", "None"),
 		RiskScore: pick(m.drift(32, 15), "None", "Informational", "Low", "Medium", "High"), AadDeviceID: m.entraID(), MachineTags: m.tags(),
 		OnboardingStatus: m.status, ManagedBy: *pick(m.h>>24, "Intune", "MicrosoftDefenderForEndpoint", "SystemCenterConfigurationManager", "Unknown"),
-		ManagedByStatus: *pick(m.h>>28, "Success", "Unknown", "Success", "Error"), VMMetadata: m.virtualMachine()}
+		ManagedByStatus: *pick(m.h>>28, "Success", "Unknown", "Success", "Error"), VMMetadata: m.virtualMachine(),
+	}
 	if m.role != undated && m.role != sparse {
 		r.FirstSeen = m.w.zulu(m.firstTicks)
 		if m.role != neverReported {
@@ -123,9 +125,9 @@ func (m *host) record() *Machine {
 	switch m.mergedInto {
 	case alone:
 	case stranger:
-		r.MergedIntoMachineID = text(hex40(mix(m.h, 38), m.h))
+		r.MergedIntoMachineID = new(hex40(mix(m.h, 38), m.h))
 	default:
-		r.MergedIntoMachineID = text(m.w.id(m.mergedInto))
+		r.MergedIntoMachineID = new(m.w.id(m.mergedInto))
 	}
 	r.RbacGroupID = int32(groups[m.group].id)
 	if m.group != 0 {
@@ -149,8 +151,10 @@ func (m *host) record() *Machine {
 func (m *host) thin(r *Machine) {
 	switch {
 	case m.role == sparse:
-		*r = Machine{ID: r.ID, HealthStatus: r.HealthStatus, DeviceValue: r.DeviceValue, ExposureLevel: r.ExposureLevel, RbacGroupID: r.RbacGroupID, RbacGroupName: r.RbacGroupName,
-			OnboardingStatus: r.OnboardingStatus, ManagedBy: r.ManagedBy, ManagedByStatus: r.ManagedByStatus}
+		*r = Machine{
+			ID: r.ID, HealthStatus: r.HealthStatus, DeviceValue: r.DeviceValue, ExposureLevel: r.ExposureLevel, RbacGroupID: r.RbacGroupID, RbacGroupName: r.RbacGroupName,
+			OnboardingStatus: r.OnboardingStatus, ManagedBy: r.ManagedBy, ManagedByStatus: r.ManagedByStatus,
+		}
 	case !m.onboarded:
 		r.OSPlatform, r.Version, r.OSProcessor, r.OSArchitecture, r.RiskScore, r.OSBuild = pick(0, "Other"), pick(0, "Other"), nil, nil, nil, nil
 		r.HealthStatus, r.ExposureLevel, r.IsAadJoined = "Unknown", "None", nil

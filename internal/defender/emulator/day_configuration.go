@@ -21,8 +21,10 @@ func (c *catalogue) writeChecks() {
 	for n := range checkCount {
 		h := mix(c.seed, 7, uint64(n))
 		group := &categories[n%len(categories)]
-		k := check{id: "scid-" + strconv.Itoa([]int{10, 2000, 6000, 90}[n%4]+n*3), category: group.name, subcategory: group.sub,
-			name: group.checks[n/len(categories)%len(group.checks)], impact: float64(2+h%17) / 2, user: h>>8%9 == 0, kinds: onWindows, rate: 35 + h>>16%60}
+		k := check{
+			id: "scid-" + strconv.Itoa([]int{10, 2000, 6000, 90}[n%4]+n*3), category: group.name, subcategory: group.sub,
+			name: group.checks[n/len(categories)%len(group.checks)], impact: float64(2+h%17) / 2, user: h>>8%9 == 0, kinds: onWindows, rate: 35 + h>>16%60,
+		}
 		if round := n / len(categories) / len(group.checks); round > 0 {
 			k.name += " (" + strconv.Itoa(round+1) + ")"
 		}

@@ -47,7 +47,7 @@ func (m *host) gathered() string {
 	if a.QuickScanTime == nil {
 		put("AvScanResults", nil)
 	} else {
-		put("AvScanResults", text(`{"Quick":{"ScanStatus":"`+*a.QuickScanResult+`","ErrorCode":"`+*a.QuickScanError+`","Timestamp":"`+*a.QuickScanTime+`"},"Full":null}`))
+		put("AvScanResults", new(`{"Quick":{"ScanStatus":"`+*a.QuickScanResult+`","ErrorCode":"`+*a.QuickScanError+`","Timestamp":"`+*a.QuickScanTime+`"},"Full":null}`))
 	}
 	put("CloudProtectionState", a.CloudProtectionState)
 	put("AvModeDataRefreshTime", a.AVModeDataRefreshTime)

@@ -104,7 +104,7 @@ func (d *Day) NonCPESoftware(group int64) iter.Seq[*AssetNonCPESoftware] {
 				version := bundleVersions[(int(h>>16%4)+(m.seen+1000+int(h>>24%90))/90)%len(bundleVersions)]
 				r.SoftwareVersion, r.RegistryPath = &version, nil
 				if h>>32%2 == 0 {
-					r.RegistryPath = text(`HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\` + b.name)
+					r.RegistryPath = new(`HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\` + b.name)
 				}
 				if !yield(&r) {
 					return

@@ -49,23 +49,22 @@ func (f *vulnerabilityFile) item(i *item) bool {
 	r.SoftwareVendor, r.SoftwareName, r.SoftwareVersion = &i.p.vendor, &i.p.name, i.edition()
 	r.EndOfSupportStatus, r.EndOfSupportDate = rel.endStatus, rel.endDate
 	r.RecommendationReference = &i.p.reference
-	pathless := true
-	any := false
+	found := false
 	for k := range rel.known(f.m.w.catalogue.flaws, f.m.seen) {
 		s, ok := f.x.sighting(i, k)
 		if !ok {
 			continue
 		}
-		if any = true; pathless {
+		if !found {
 			r.DiskPaths, r.RegistryPaths = f.m.paths(i)
-			pathless = false
+			found = true
 		}
 		f.fill(i, &s)
 		if !f.yield(r) || mix(s.h, 1)%1500 == 0 && !f.yield(r) { // some rows come twice
 			return false
 		}
 	}
-	if any || !f.m.w.o.NullCVERows {
+	if found || !f.m.w.o.NullCVERows {
 		return true
 	}
 	r.DiskPaths, r.RegistryPaths = f.m.paths(i)
@@ -108,7 +107,7 @@ func (f *vulnerabilityFile) stamp(since int, own, h uint64) {
 	r := &f.row
 	if r.FirstSeenTimestamp = nil; own>>50%1200 > 0 {
 		f.buf = f.m.w.appendPlain(f.buf[:0], reportTicks(since, own%86400, fraction(own>>8)))
-		r.FirstSeenTimestamp = text(string(f.buf))
+		r.FirstSeenTimestamp = new(string(f.buf))
 	}
 	if r.LastSeenTimestamp = f.seen; h>>20%50 == 0 {
 		r.LastSeenTimestamp = f.m.w.plain(f.m.lastTicks - int64(1+h>>28%20)*3600*perSecond)
@@ -124,5 +123,5 @@ func (f *vulnerabilityFile) name(cve string) {
 		b = append(b, *r.SoftwareVersion...)
 	}
 	f.buf = append(append(b, '_'), cve...)
-	r.ID = text(string(f.buf))
+	r.ID = new(string(f.buf))
 }

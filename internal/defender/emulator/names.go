@@ -134,16 +134,41 @@ var titles = []title{
 }
 
 // Rarer titles are made of these.
-var makers = []string{"contoso", "fabrikam", "northwind", "tailspin", "litware", "proseware", "wingtip", "adatum", "woodgrove", "lucerne", "trey_research", "cohovineyard"}
-var wares = []string{"scheduler", "print_agent", "label_designer", "time_tracking", "badge_reader", "report_viewer", "import_client", "fleet_monitor", "dicom_viewer", "cad_converter", "pos_terminal", "backup_client", "ticket_desk"}
+var (
+	makers = []string{"contoso", "fabrikam", "northwind", "tailspin", "litware", "proseware", "wingtip", "adatum", "woodgrove", "lucerne", "trey_research", "cohovineyard"}
+	wares  = []string{"scheduler", "print_agent", "label_designer", "time_tracking", "badge_reader", "report_viewer", "import_client", "fleet_monitor", "dicom_viewer", "cad_converter", "pos_terminal", "backup_client", "ticket_desk"}
+)
 
 // bundles is software without a product code.
 var bundles = []struct{ vendor, name string }{
-	{"intel", "intel®_software_installer"}, {"microsoft", "vs_communitymsi"}, {"Lob Apps", "Headtrax"}, {"microsoft", "update_health_tools"}, {"Contoso", "Contoso VPN Profile™"},
-	{"dell", "command_|_update_for_windows"}, {"hp", "hp_documentation"}, {"realtek", "realtek_high_definition_audio_driver"}, {"Fabrikam Inc.", "Kassenschnittstelle 2"}, {"logitech", "options+"},
-	{"microsoft", "teams_meeting_add-in"}, {"Adatum", "Ausweisleser"}, {"Northwind", "Northwind Traders Client"}, {"brother", "iprint&scan"}, {"epson", "scan_2"}, {"canon", "mf_toolbox"},
-	{"microsoft", "windows_sdk_addon"}, {"synaptics", "touchpad_driver"}, {"Tailspin Toys", "Katalog"}, {"Wingtip", "Wingtip Sync"}, {"yubico", "yubikey_smart_card_minidriver"}, {"Litware", "Litware HR"},
-	{"microsoft", "clickonce_bootstrapper"}, {"amd", "chipset_software"}, {"Proseware", "Übersetzer"}, {"jabra", "direct"}, {"poly", "lens"}, {"Woodgrove", "Online-Banking Signatur"},
+	{"intel", "intel®_software_installer"},
+	{"microsoft", "vs_communitymsi"},
+	{"Lob Apps", "Headtrax"},
+	{"microsoft", "update_health_tools"},
+	{"Contoso", "Contoso VPN Profile™"},
+	{"dell", "command_|_update_for_windows"},
+	{"hp", "hp_documentation"},
+	{"realtek", "realtek_high_definition_audio_driver"},
+	{"Fabrikam Inc.", "Kassenschnittstelle 2"},
+	{"logitech", "options+"},
+	{"microsoft", "teams_meeting_add-in"},
+	{"Adatum", "Ausweisleser"},
+	{"Northwind", "Northwind Traders Client"},
+	{"brother", "iprint&scan"},
+	{"epson", "scan_2"},
+	{"canon", "mf_toolbox"},
+	{"microsoft", "windows_sdk_addon"},
+	{"synaptics", "touchpad_driver"},
+	{"Tailspin Toys", "Katalog"},
+	{"Wingtip", "Wingtip Sync"},
+	{"yubico", "yubikey_smart_card_minidriver"},
+	{"Litware", "Litware HR"},
+	{"microsoft", "clickonce_bootstrapper"},
+	{"amd", "chipset_software"},
+	{"Proseware", "Übersetzer"},
+	{"jabra", "direct"},
+	{"poly", "lens"},
+	{"Woodgrove", "Online-Banking Signatur"},
 }
 
 var groups = []struct {

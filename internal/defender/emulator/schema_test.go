@@ -93,7 +93,7 @@ func (s *schema) value(t *testing.T, where, kind string, v any) {
 	}
 	text, isText := v.(string)
 	number, isNumber := v.(float64)
-	ok := false
+	var ok bool
 	switch kind {
 	case "Edm.String":
 		ok = isText

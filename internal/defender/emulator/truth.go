@@ -53,7 +53,6 @@ type record struct {
 	everPlaced   bool
 	unseenSince  time.Time
 	known        map[string]*judged // by dataset
-	refreshed    time.Time          // of the antivirus row
 	earliestSeen time.Time
 }
 
@@ -93,8 +92,10 @@ func (w *World) Truth(gatherings []Gathering) *Truth {
 
 // NewTruth is the state before the first gathering.
 func NewTruth(w *World) *Truth {
-	return &Truth{tenant: w.TenantID(), machines: map[string]*record{}, datasets: map[string]*held{}, findings: map[string]map[[4]string]*row{},
-		software: map[string]map[[4]string]*row{}, checks: map[string]map[[4]string]*row{}, cves: map[string]*Vulnerability{}}
+	return &Truth{
+		tenant: w.TenantID(), machines: map[string]*record{}, datasets: map[string]*held{}, findings: map[string]map[[4]string]*row{},
+		software: map[string]map[[4]string]*row{}, checks: map[string]map[[4]string]*row{}, cves: map[string]*Vulnerability{},
+	}
 }
 
 // Gather works out the state after one more gathering, which finds the world as it is on

@@ -83,8 +83,10 @@ func texts(all []string) any {
 	return out
 }
 
-var systemNames = map[string]string{"Windows11": "Windows 11", "Windows10": "Windows 10", "WindowsServer2022": "Windows Server 2022", "WindowsServer2019": "Windows Server 2019",
-	"WindowsServer2016": "Windows Server 2016", "RedHatEnterpriseLinux": "Red Hat Enterprise Linux", "Ubuntu": "Ubuntu", "Debian": "Debian", "macOS": "macOS", "Other": "Other"}
+var systemNames = map[string]string{
+	"Windows11": "Windows 11", "Windows10": "Windows 10", "WindowsServer2022": "Windows Server 2022", "WindowsServer2019": "Windows Server 2019",
+	"WindowsServer2016": "Windows Server 2016", "RedHatEnterpriseLinux": "Red Hat Enterprise Linux", "Ubuntu": "Ubuntu", "Debian": "Debian", "macOS": "macOS", "Other": "Other",
+}
 
 // machineAttributes are the target attributes of one record of the list.
 func machineAttributes(m *Machine) map[string]any {
@@ -100,7 +102,7 @@ func machineAttributes(m *Machine) map[string]any {
 		"Security.MDE.RiskScore": maybe(m.RiskScore), "Security.MDE.ExposureLevel": m.ExposureLevel,
 	}
 	if m.ComputerDNSName != nil {
-		label := strings.SplitN(*m.ComputerDNSName, ".", 2)[0]
+		label, _, _ := strings.Cut(*m.ComputerDNSName, ".")
 		a["DeviceName"], a["Network.TCPIP.HostName"] = strings.ToUpper(label), strings.ToLower(label)
 		if strings.Contains(*m.ComputerDNSName, ".") {
 			a["Network.TCPIP.FQDN"] = strings.ToLower(*m.ComputerDNSName)

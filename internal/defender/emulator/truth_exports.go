@@ -45,8 +45,10 @@ func (t *Truth) assessedAt(r *record) any { return written(r.judgement(vulnerabi
 func (t *Truth) Machines() []map[string]any {
 	var all []map[string]any
 	for _, r := range t.machines {
-		m := map[string]any{"tenant_id": t.tenant, "machine_id": r.id, "connectors": connectors, "in_scope": r.inScope, "scope_reason": reasonOf(r),
-			"out_of_scope_since": written(r.outSince), "assessed_at": t.assessedAt(r)}
+		m := map[string]any{
+			"tenant_id": t.tenant, "machine_id": r.id, "connectors": connectors, "in_scope": r.inScope, "scope_reason": reasonOf(r),
+			"out_of_scope_since": written(r.outSince), "assessed_at": t.assessedAt(r),
+		}
 		for _, name := range attributeNames {
 			m[name] = nil
 		}
@@ -70,8 +72,10 @@ func (t *Truth) Software() []map[string]any {
 			if !s.closedAt.IsZero() {
 				state = ended
 			}
-			m := map[string]any{"tenant_id": t.tenant, "machine_id": machine, "vendor": key[0], "name": key[1], "version": key[2], "origin": key[3], "state": state,
-				"first_seen": written(s.first), "last_confirmed": t.confirmed(machine, dataset, s), "ended_at": written(s.closedAt)}
+			m := map[string]any{
+				"tenant_id": t.tenant, "machine_id": machine, "vendor": key[0], "name": key[1], "version": key[2], "origin": key[3], "state": state,
+				"first_seen": written(s.first), "last_confirmed": t.confirmed(machine, dataset, s), "ended_at": written(s.closedAt),
+			}
 			s.export(m)
 			all = append(all, m)
 		}
@@ -117,8 +121,10 @@ func (t *Truth) Findings() []map[string]any {
 			if !f.closedAt.IsZero() {
 				state = "fixed"
 			}
-			m := map[string]any{"tenant_id": t.tenant, "machine_id": machine, "vendor": key[0], "name": key[1], "version": key[2], "cve": key[3], "state": state,
-				"first_seen": written(f.first), "last_confirmed": t.confirmed(machine, vulnerabilityRead, f), "fixed_at": written(f.closedAt), "reopened": float64(f.reopened)}
+			m := map[string]any{
+				"tenant_id": t.tenant, "machine_id": machine, "vendor": key[0], "name": key[1], "version": key[2], "cve": key[3], "state": state,
+				"first_seen": written(f.first), "last_confirmed": t.confirmed(machine, vulnerabilityRead, f), "fixed_at": written(f.closedAt), "reopened": float64(f.reopened),
+			}
 			f.export(m)
 			all = append(all, m)
 		}
@@ -160,9 +166,11 @@ func (t *Truth) Vulnerabilities() []map[string]any {
 	}
 	var all []map[string]any
 	for cve, v := range t.cves {
-		all = append(all, map[string]any{"cve": cve, "name": maybe(v.Name), "description": maybe(v.Description), "severity": maybe(v.Severity), "cvss": v.CVSSV3, "cvss_vector": maybe(v.CVSSVector),
+		all = append(all, map[string]any{
+			"cve": cve, "name": maybe(v.Name), "description": maybe(v.Description), "severity": maybe(v.Severity), "cvss": v.CVSSV3, "cvss_vector": maybe(v.CVSSVector),
 			"epss": v.EPSS, "published_on": written(parse(v.PublishedOn)), "updated_on": written(parse(v.UpdatedOn)), "public_exploit": v.PublicExploit, "exploit_verified": v.ExploitVerified,
-			"exploit_in_kit": v.ExploitInKit, "devices_open": float64(len(devices[cve]))})
+			"exploit_in_kit": v.ExploitInKit, "devices_open": float64(len(devices[cve])),
+		})
 	}
 	return byText(all, "cve")
 }
@@ -183,11 +191,13 @@ func (t *Truth) Devices() []map[string]any {
 func (t *Truth) device(records []*record) map[string]any {
 	newest := slices.MaxFunc(records, func(a, b *record) int { return a.lastSeen.Compare(b.lastSeen) })
 	a := newest.attributes
-	d := map[string]any{"device_name": a["DeviceName"], "display_name": a["DisplayName"], "fqdn": a["Network.TCPIP.FQDN"], "os_name": a["OS.Name"], "os_version": a["OS.Version"],
+	d := map[string]any{
+		"device_name": a["DeviceName"], "display_name": a["DisplayName"], "fqdn": a["Network.TCPIP.FQDN"], "os_name": a["OS.Name"], "os_version": a["OS.Version"],
 		"os_build": a["OS.BuildNumber"], "aad_device_id": a["AzureAD.DeviceId"], "tenant_ids": []any{t.tenant}, "connectors": connectors, "device_group": a["Discovery.MDE.DeviceGroup.Name"],
 		"health_status": a["Security.MDE.HealthStatus"], "onboarding_status": a["Security.MDE.OnboardingStatus"], "risk_score": a["Security.MDE.RiskScore"],
 		"exposure_level": a["Security.MDE.ExposureLevel"], "device_value": a["Discovery.MDE.DeviceValue"], "excluded": a["Discovery.MDE.Excluded"], "tags": []any{},
-		"last_seen": written(newest.lastSeen), "assessed_at": t.assessedAt(newest), "scope_reason": reasonOf(newest)}
+		"last_seen": written(newest.lastSeen), "assessed_at": t.assessedAt(newest), "scope_reason": reasonOf(newest),
+	}
 	if tags := a["Discovery.MDE.Tags"]; tags != nil {
 		d["tags"] = tags
 	}

@@ -446,8 +446,10 @@ func TestDoublesCountOnce(t *testing.T) {
 func TestMachineAttributes(t *testing.T) {
 	empty, loop, zero, mac, ip := "", "127.0.0.1", "000000000000", "00155dABCDEF", "10.0.0.7"
 	up, ethernet, loopback := "Up", "Ethernet", "SoftwareLoopback"
-	m := &Machine{ID: "x", ComputerDNSName: text("Srv-1.Contoso.example"), OSPlatform: text("WindowsServer2022"), LastSeen: text("2026-10-31T11:54:59.5717009Z"), MachineTags: []string{"b", "a", "b"},
-		IPAddresses: []IPAddress{{&ip, &mac, &ethernet, &up}, {&empty, &zero, &ethernet, nil}, {&loop, nil, &loopback, &up}, {nil, nil, nil, nil}}}
+	m := &Machine{
+		ID: "x", ComputerDNSName: new("Srv-1.Contoso.example"), OSPlatform: new("WindowsServer2022"), LastSeen: new("2026-10-31T11:54:59.5717009Z"), MachineTags: []string{"b", "a", "b"},
+		IPAddresses: []IPAddress{{&ip, &mac, &ethernet, &up}, {&empty, &zero, &ethernet, nil}, {&loop, nil, &loopback, &up}, {nil, nil, nil, nil}},
+	}
 	a := machineAttributes(m)
 	for name, want := range map[string]any{
 		"DeviceName": "SRV-1", "DisplayName": "Srv-1.Contoso.example", "Network.TCPIP.HostName": "srv-1", "Network.TCPIP.FQDN": "srv-1.contoso.example", "OS.Name": "Windows Server 2022",
@@ -458,9 +460,11 @@ func TestMachineAttributes(t *testing.T) {
 			t.Errorf("%s is %#v, want %#v", name, a[name], want)
 		}
 	}
-	v := antivirusAttributes(&DeviceAVInfo{ID: "x", AVMode: text("0"), AVIsSignatureUpToDate: text("True"), QuickScanTime: text("2022-08-02T18:40:15.882Z"), LastSeenTime: "2022-08-02T19:40:45Z", DataRefreshTimestamp: "2022-08-02T21:16:23Z"})
-	want := map[string]any{"Security.Antivirus.Mode": "0", "Security.Antivirus.IsSignatureUpToDate": "True", "Security.Antivirus.QuickScanTime": "2022-08-02T18:40:15.882Z",
-		"Security.Antivirus.LastSeenTime": "2022-08-02T19:40:45Z", "Security.Antivirus.DataRefreshTimestamp": "2022-08-02T21:16:23Z"}
+	v := antivirusAttributes(&DeviceAVInfo{ID: "x", AVMode: new("0"), AVIsSignatureUpToDate: new("True"), QuickScanTime: new("2022-08-02T18:40:15.882Z"), LastSeenTime: "2022-08-02T19:40:45Z", DataRefreshTimestamp: "2022-08-02T21:16:23Z"})
+	want := map[string]any{
+		"Security.Antivirus.Mode": "0", "Security.Antivirus.IsSignatureUpToDate": "True", "Security.Antivirus.QuickScanTime": "2022-08-02T18:40:15.882Z",
+		"Security.Antivirus.LastSeenTime": "2022-08-02T19:40:45Z", "Security.Antivirus.DataRefreshTimestamp": "2022-08-02T21:16:23Z",
+	}
 	if !reflect.DeepEqual(v, want) {
 		t.Errorf("antivirus is %v", v)
 	}

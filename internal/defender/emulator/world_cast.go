@@ -53,8 +53,7 @@ const (
 
 // role of machine i: a quarter of a small world at most is special.
 func (w *World) role(i int) role {
-	switch {
-	case i >= w.o.Devices || i >= w.o.Devices/4 || i >= int(roles)-1:
+	if i >= w.o.Devices || i >= w.o.Devices/4 || i >= int(roles)-1 {
 		return nobodySpecial
 	}
 	return role(i + 1)
