@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -50,6 +51,7 @@ type size struct {
 	devices int
 }
 
+// rounds is how often everything is measured, unless BENCH_ROUNDS says otherwise.
 const rounds = 3
 
 // BenchmarkGathering prints its own table: b.N means nothing here, one run is three rounds.
@@ -57,6 +59,10 @@ func BenchmarkGathering(b *testing.B) {
 	wanted, ok := sizes[os.Getenv("BENCH")]
 	if !ok {
 		b.Fatalf("BENCH is %q; it may be 100k, 1m or 10m", os.Getenv("BENCH"))
+	}
+	rounds := rounds
+	if n, err := strconv.Atoi(os.Getenv("BENCH_ROUNDS")); err == nil && n > 0 {
+		rounds = n
 	}
 	cache, err := filepath.Abs(filepath.Join("..", "..", ".cache", "bench"))
 	if err != nil {

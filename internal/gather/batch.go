@@ -1,7 +1,7 @@
 package gather
 
 import (
-	"encoding/binary"
+	"slices"
 	"time"
 
 	"muster"
@@ -64,19 +64,33 @@ const (
 	batchBytes = 4 << 20
 )
 
-// builder fills a batch; texts, lists and tuples that repeat are held once.
+// builder fills one batch after the other; texts, lists and tuples that repeat are held
+// once in each.
 type builder struct {
 	batch  wire.Batch
 	texts  map[string]int32
-	lists  map[string]int32
-	tuples []map[string]int64
+	lists  index
+	tuples []index
 	cells  []int32
-	key    []byte
 	bytes  int
 }
 
-func newBuilder(dataset muster.Dataset, sequence int64) *builder {
-	return &builder{batch: wire.Batch{Dataset: string(dataset), Sequence: sequence}, texts: map[string]int32{}, lists: map[string]int32{}}
+func newBuilder(dataset muster.Dataset) *builder {
+	return &builder{batch: wire.Batch{Dataset: string(dataset)}, texts: map[string]int32{}}
+}
+
+// reset empties the batch once it was handed on.
+func (b *builder) reset() {
+	clear(b.texts)
+	clear(b.batch.Texts)
+	b.batch.Texts, b.batch.Lists, b.batch.Rows = b.batch.Texts[:0], b.batch.Lists[:0], b.batch.Rows[:0]
+	b.batch.Rejected, b.batch.Parts = nil, nil
+	b.lists.reset()
+	for i := range b.tuples {
+		b.batch.Tables[i].Cells = b.batch.Tables[i].Cells[:0]
+		b.tuples[i].reset()
+	}
+	b.bytes = 0
 }
 
 func (b *builder) full() bool { return b.batch.Len() >= batchRows || b.bytes >= batchBytes }
@@ -105,34 +119,23 @@ func (b *builder) cell(t defender.Text) int32 {
 
 // listed interns the list whose cells stand in b.cells from the given position on.
 func (b *builder) listed(from int) int32 {
-	b.key = b.key[:0]
-	for _, c := range b.cells[from:] {
-		b.key = binary.LittleEndian.AppendUint32(b.key, uint32(c))
-	}
-	at, known := b.lists[string(b.key)]
+	list := b.cells[from:]
+	at, known := b.lists.find(list, func(i int32) []int32 { return b.batch.Lists[i] })
 	if !known {
-		at = int32(len(b.batch.Lists))
-		b.lists[string(b.key)] = at
-		b.batch.Lists = append(b.batch.Lists, append([]int32(nil), b.cells[from:]...))
-		b.bytes += len(b.key)
+		b.batch.Lists = append(b.batch.Lists, slices.Clone(list))
+		b.bytes += 4 * len(list)
 	}
 	b.cells = b.cells[:from]
 	return at
 }
 
-// tuple interns the first n cells for table i.
-func (b *builder) tuple(i, n int) int64 {
-	b.key = b.key[:0]
-	for _, c := range b.cells[:n] {
-		b.key = binary.LittleEndian.AppendUint32(b.key, uint32(c))
-	}
-	at, known := b.tuples[i][string(b.key)]
+// tuple interns the cells for table i.
+func (b *builder) tuple(i int) int32 {
+	t := &b.batch.Tables[i]
+	at, known := b.tuples[i].find(b.cells, func(i int32) []int32 { return t.Tuple(int64(i)) })
 	if !known {
-		t := &b.batch.Tables[i]
-		at = int64(t.Len())
-		b.tuples[i][string(b.key)] = at
-		t.Cells = append(t.Cells, b.cells[:n]...)
-		b.bytes += len(b.key)
+		t.Cells = append(t.Cells, b.cells...)
+		b.bytes += 4 * len(b.cells)
 	}
 	return at
 }
@@ -142,29 +145,91 @@ func add[T any](b *builder, l *layout[T], value *T, unknown []defender.Member) {
 	if b.tuples == nil {
 		for i, t := range l.tables {
 			b.batch.Tables = append(b.batch.Tables, wire.Table{Name: t.name, Columns: l.columns[i]})
-			b.tuples = append(b.tuples, map[string]int64{})
 		}
 		for _, n := range l.numbers {
 			b.batch.Numbers = append(b.batch.Numbers, n.name)
 		}
+		b.tuples = make([]index, len(l.tables))
 	}
+	last := int32(0)
 	for i := range l.tables {
-		b.cells = b.cells[:0]
-		for _, c := range l.tables[i].columns {
-			b.cells = append(b.cells, columnCell(b, &c, value))
-		}
-		if l.tables[i].unknown {
-			b.cells = append(b.cells, b.unknown(unknown))
-		}
-		b.batch.Rows = append(b.batch.Rows, b.tuple(i, len(b.cells)))
+		last = tupleOf(b, &l.tables[i], i, last, value, unknown)
+		b.batch.Rows = append(b.batch.Rows, int64(last))
 	}
-	for _, n := range l.numbers {
+	for i := range l.numbers {
 		micros := wire.Null
-		if at := n.at(value); !at.IsZero() {
+		if at := l.numbers[i].at(value); !at.IsZero() {
 			micros = at.UnixMicro()
 		}
 		b.batch.Rows = append(b.batch.Rows, micros)
 	}
+}
+
+// tupleOf gives a row's tuple of table i. What stands in one table mostly decides what
+// stands in the next (a software version and CVE the facts), so the tuple that went with
+// the one before, at position last, is tried first; of the first table that is the last
+// row's. Texts that are the same in memory compare faster than they are looked up.
+func tupleOf[T any](b *builder, t *table[T], i int, last int32, value *T, unknown []defender.Member) int32 {
+	guess := b.tuples[i].follower(last)
+	if guess >= 0 && sameTuple(b, t, b.batch.Tables[i].Tuple(int64(guess)), value, unknown) {
+		return guess
+	}
+	b.cells = b.cells[:0]
+	for c := range t.columns {
+		b.cells = append(b.cells, columnCell(b, &t.columns[c], value))
+	}
+	if t.unknown {
+		b.cells = append(b.cells, b.unknown(unknown))
+	}
+	at := b.tuple(i)
+	b.tuples[i].follow(last, at)
+	return at
+}
+
+// sameTuple compares a row with the cells of a tuple.
+func sameTuple[T any](b *builder, t *table[T], cells []int32, value *T, unknown []defender.Member) bool {
+	if t.unknown && (len(unknown) > 0 || cells[len(t.columns)] != wire.NullCell) {
+		return false
+	}
+	for i := range t.columns {
+		switch c := &t.columns[i]; {
+		case c.text != nil:
+			if !b.holds(cells[i], c.text(value)) {
+				return false
+			}
+		case c.list != nil:
+			if !b.holdsList(cells[i], c.list(value)) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// holds tells whether a cell stands for a text.
+func (b *builder) holds(cell int32, t defender.Text) bool {
+	if cell == wire.NullCell {
+		return !t.Valid
+	}
+	return t.Valid && b.batch.Texts[cell] == t.Value
+}
+
+func (b *builder) holdsList(cell int32, list []string) bool {
+	if cell == wire.NullCell {
+		return list == nil
+	}
+	cells := b.batch.Lists[cell]
+	if list == nil || len(cells) != len(list) {
+		return false
+	}
+	for i, c := range cells {
+		if c == wire.NullCell || b.batch.Texts[c] != list[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func columnCell[T any](b *builder, c *column[T], value *T) int32 {

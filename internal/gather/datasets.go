@@ -108,42 +108,11 @@ func (r *Run) exports(ctx context.Context, d muster.Dataset, sources ...source) 
 	if !r.Job.Staged[d].Snapshot.Equal(snapshot) {
 		finished = nil
 	}
-	var failures []error
-	for i, s := range sources {
-		for at := range lists[i].Files {
-			name := lists[i].Files[at].Name
-			if slices.Contains(finished, name) {
-				continue
-			}
-			err := r.file(ctx, s, &lists[i], at)
-			if err == nil {
-				continue
-			}
-			if ours := (sinkError{}); ctx.Err() != nil || errors.As(err, &ours) {
-				return r.ended(ctx, d, snapshot, err)
-			}
-			failures = append(failures, err)
-		}
+	failures, err := r.files(ctx, unfinished(sources, lists, finished))
+	if err != nil {
+		return r.ended(ctx, d, snapshot, err)
 	}
 	return r.ended(ctx, d, snapshot, partial(failures))
-}
-
-// file reads one file; an expired link is asked for again once, as long as the source
-// still has the same snapshot.
-func (r *Run) file(ctx context.Context, s source, list *defender.Export, at int) error {
-	err := s.files(ctx, r, list.Files[at])
-	if !errors.Is(err, defender.ErrExpiredLink) {
-		return err
-	}
-	again, listed := r.Client.Export(ctx, s.kind)
-	if listed != nil {
-		return listed
-	}
-	if !again.GeneratedTime.Equal(list.GeneratedTime) || len(again.Files) != len(list.Files) || again.Files[at].Name != list.Files[at].Name {
-		return fmt.Errorf("the source has built a newer snapshot meanwhile: %w", err)
-	}
-	*list = again
-	return s.files(ctx, r, list.Files[at])
 }
 
 // partial sums up the files that did not arrive.

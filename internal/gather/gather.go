@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"muster"
@@ -25,10 +26,12 @@ type Run struct {
 	roles         []string
 	sourceTime    time.Time // the source's clock at the run's start
 	scope         wire.Scope
-	sequence      map[muster.Dataset]int64
-	read          map[muster.Dataset]int64
 	exportRefused bool // the last export asked for is not offered to this tenant
 	warnings      []muster.Notice
+
+	mu       sync.Mutex // held while a batch is handed on, so that they come in order
+	sequence map[muster.Dataset]int64
+	read     map[muster.Dataset]int64
 }
 
 // Gather reads everything that is planned and says how the reading ended. Each dataset
@@ -152,7 +155,7 @@ func missingRole(roles []string, d muster.Dataset) string {
 // stream turns rows into batches. It ends at the first error of the source or the sink;
 // part is recorded as finished with the last batch.
 func stream[T any](ctx context.Context, r *Run, l *layout[T], rows func(func(defender.Row[T], error) bool), part string) error {
-	b := r.builder(l.dataset)
+	b := newBuilder(l.dataset)
 	for row, err := range rows {
 		if err != nil {
 			return errors.Join(err, r.hand(ctx, b)) // what arrived is kept
@@ -166,7 +169,7 @@ func stream[T any](ctx context.Context, r *Run, l *layout[T], rows func(func(def
 			if err := r.hand(ctx, b); err != nil {
 				return sinkError{err}
 			}
-			b = r.builder(l.dataset)
+			b.reset()
 		}
 	}
 	if part != "" {
@@ -183,16 +186,16 @@ type sinkError struct{ error }
 
 func (e sinkError) Unwrap() error { return e.error }
 
-func (r *Run) builder(d muster.Dataset) *builder {
-	r.sequence[d]++
-	return newBuilder(d, r.sequence[d])
-}
-
+// hand gives a batch the next number of its dataset and hands it on.
 func (r *Run) hand(ctx context.Context, b *builder) error {
 	if b.empty() {
 		return nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	d := muster.Dataset(b.batch.Dataset)
+	r.sequence[d]++
+	b.batch.Sequence = r.sequence[d]
 	r.read[d] += int64(b.batch.Len() + len(b.batch.Rejected))
 	r.Progress(d, r.read[d])
 	return r.Sink.Stage(ctx, r.Lease, &b.batch)
