@@ -1,12 +1,11 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"slices"
 
+	"muster/internal/mapping"
 	"muster/internal/store"
 )
 
@@ -22,6 +21,7 @@ type dictionary struct {
 	facts     map[[16]byte]int64
 	met       map[string]int64  // CVEs that any row has named, as of the catalogue reading
 	evidence  map[[16]byte]bool // known to be stored; bounded
+	hashed    []byte            // memory for what is hashed
 }
 
 // evidenceCache bounds the hashes remembered as stored: forgetting one costs an insert
@@ -36,26 +36,34 @@ func newDictionary(ctx context.Context, s store.Dictionary) (*dictionary, error)
 
 // resolve gives the ids of keys, asking fetch once for those the cache lacks.
 func resolve[K comparable](cache map[K]int64, keys []K, fetch func([]K) ([]int64, error)) ([]int64, error) {
+	ids := make([]int64, len(keys))
+	var unknown []int // positions
+	for i, k := range keys {
+		id, ok := cache[k]
+		if ids[i] = id; !ok {
+			unknown = append(unknown, i)
+		}
+	}
+	if len(unknown) == 0 {
+		return ids, nil
+	}
 	var missing []K
-	asked := map[K]bool{}
-	for _, k := range keys {
-		if _, ok := cache[k]; !ok && !asked[k] {
+	asked := make(map[K]bool, len(unknown))
+	for _, i := range unknown {
+		if k := keys[i]; !asked[k] {
 			asked[k] = true
 			missing = append(missing, k)
 		}
 	}
-	if len(missing) > 0 {
-		ids, err := fetch(missing)
-		if err != nil {
-			return nil, err
-		}
-		for i, k := range missing {
-			cache[k] = ids[i]
-		}
+	found, err := fetch(missing)
+	if err != nil {
+		return nil, err
 	}
-	ids := make([]int64, len(keys))
-	for i, k := range keys {
-		ids[i] = cache[k]
+	for i, k := range missing {
+		cache[k] = found[i]
+	}
+	for _, i := range unknown {
+		ids[i] = cache[keys[i]]
 	}
 	return ids, nil
 }
@@ -76,45 +84,55 @@ func (d *dictionary) configurationIDs(ctx context.Context, ids []string) ([]int6
 	return resolve(d.checks, ids, func(missing []string) ([]int64, error) { return d.store.ConfigurationIDs(ctx, missing) })
 }
 
-// factsIDs addresses documents by their hash.
-func (d *dictionary) factsIDs(ctx context.Context, documents [][]byte) ([]int64, error) {
-	hashes := make([][16]byte, len(documents))
-	byHash := map[[16]byte][]byte{}
-	for i, doc := range documents {
-		sum := sha256.Sum256(doc)
-		hashes[i] = [16]byte(sum[:16])
-		byHash[hashes[i]] = doc
+// factsIDs addresses n documents by their hash; each is asked for once, in order, and
+// used before the next.
+func (d *dictionary) factsIDs(ctx context.Context, n int, document func(i int) []byte) ([]int64, error) {
+	hashes := make([][16]byte, n)
+	unknown := map[[16]byte][]byte{}
+	for i := range hashes {
+		text := document(i)
+		sum := sha256.Sum256(text)
+		h := [16]byte(sum[:16])
+		if hashes[i] = h; d.facts[h] == 0 && unknown[h] == nil {
+			unknown[h] = slices.Clone(text)
+		}
 	}
 	return resolve(d.facts, hashes, func(missing [][16]byte) ([]int64, error) {
 		facts := make([]store.Facts, len(missing))
 		for i, h := range missing {
-			facts[i] = store.Facts{Hash: h, Document: byHash[h]}
+			facts[i] = store.Facts{Hash: h, Document: unknown[h]}
 		}
 		return d.store.FactsIDs(ctx, facts)
 	})
 }
 
-// saveEvidence stores what is new and returns the address of each pair of path lists;
-// the zero address stands for no paths at all.
-func (d *dictionary) saveEvidence(ctx context.Context, paths []evidencePaths) ([][16]byte, error) {
-	hashes := make([][16]byte, len(paths))
+// saveEvidence stores what is new of n pairs of path lists and returns the address of
+// each; the zero address stands for no paths at all. Each pair is asked for once, in
+// order, used before the next, and sorted in place.
+func (d *dictionary) saveEvidence(ctx context.Context, n int, paths func(i int) (disk, registry []string)) ([][16]byte, error) {
+	hashes := make([][16]byte, n)
 	var missing []store.Evidence
-	for i, p := range paths {
-		if len(p.disk) == 0 && len(p.registry) == 0 {
+	for i := range hashes {
+		disk, registry := paths(i)
+		if len(disk) == 0 && len(registry) == 0 {
 			continue
 		}
-		disk, registry := pathList(p.disk), pathList(p.registry)
-		h := d.hash(disk, registry)
+		// Keyed, because paths are texts that an attacker on a machine may choose.
+		d.hashed = appendPaths(append(d.hashed[:0], d.hashKey...), disk)
+		middle := len(d.hashed)
+		d.hashed = appendPaths(append(d.hashed, 0), registry)
+		sum := sha256.Sum256(d.hashed)
+		h := [16]byte(sum[:16])
 		if hashes[i] = h; d.evidence[h] {
 			continue
 		}
-		if len(d.evidence) >= evidenceCache {
-			clear(d.evidence)
-		}
-		missing = append(missing, store.Evidence{Hash: h, DiskPaths: disk, RegistryPaths: registry})
+		missing = append(missing, store.Evidence{Hash: h, DiskPaths: string(d.hashed[len(d.hashKey):middle]), RegistryPaths: string(d.hashed[middle+1:])})
 	}
 	if err := d.store.SaveEvidence(ctx, missing); err != nil {
 		return nil, err
+	}
+	if len(d.evidence)+len(missing) > evidenceCache {
+		clear(d.evidence)
 	}
 	for _, e := range missing {
 		d.evidence[e.Hash] = true
@@ -122,31 +140,15 @@ func (d *dictionary) saveEvidence(ctx context.Context, paths []evidencePaths) ([
 	return hashes, nil
 }
 
-type evidencePaths struct{ disk, registry []string }
-
-// hash is keyed, because paths are texts that an attacker on a machine may choose.
-func (d *dictionary) hash(disk, registry string) [16]byte {
-	h := sha256.New()
-	h.Write(d.hashKey)
-	h.Write([]byte(disk))
-	h.Write([]byte{0})
-	h.Write([]byte(registry))
-	return [16]byte(h.Sum(nil)[:16])
-}
-
-// pathList is a sorted JSON array without doubles.
-func pathList(paths []string) string {
-	paths = slices.Clone(paths)
+// appendPaths writes a sorted JSON array without doubles.
+func appendPaths(buf []byte, paths []string) []byte {
 	slices.Sort(paths)
-	paths = slices.Compact(paths)
-	if len(paths) == 0 {
-		return "[]"
+	buf = append(buf, '[')
+	for i, p := range slices.Compact(paths) {
+		if i > 0 {
+			buf = append(buf, ',')
+		}
+		buf = mapping.AppendString(buf, p)
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(paths); err != nil {
-		panic(err) // strings always encode
-	}
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	return append(buf, ']')
 }

@@ -55,7 +55,7 @@ func (m *merge) unite(ctx context.Context, a, b [16]byte) ([16]byte, error) {
 	if err != nil {
 		return none, err
 	}
-	var paths evidencePaths
+	var disks, registries []string
 	for _, h := range pair {
 		var disk, registry []string
 		if err := json.Unmarshal([]byte(both[h].DiskPaths), &disk); err != nil {
@@ -64,9 +64,9 @@ func (m *merge) unite(ctx context.Context, a, b [16]byte) ([16]byte, error) {
 		if err := json.Unmarshal([]byte(both[h].RegistryPaths), &registry); err != nil {
 			return none, err
 		}
-		paths.disk, paths.registry = append(paths.disk, disk...), append(paths.registry, registry...)
+		disks, registries = append(disks, disk...), append(registries, registry...)
 	}
-	hashes, err := m.dictionary.saveEvidence(ctx, []evidencePaths{paths})
+	hashes, err := m.dictionary.saveEvidence(ctx, 1, func(int) (disk, registry []string) { return disks, registries })
 	if err != nil {
 		return none, err
 	}

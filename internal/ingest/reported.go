@@ -133,7 +133,7 @@ func (r *reported) loadFacts(ctx context.Context, rows []row) error {
 			return err
 		}
 	}
-	ids, err := r.dictionary.factsIDs(ctx, parts)
+	ids, err := r.dictionary.factsIDs(ctx, len(parts), func(i int) []byte { return parts[i] })
 	if err != nil {
 		return err
 	}

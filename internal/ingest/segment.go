@@ -38,20 +38,29 @@ type record struct {
 }
 
 func compareRecords(a, b record) int {
-	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.item, b.item), -bytes.Compare(a.payload, b.payload))
+	switch {
+	case a.key != b.key:
+		return cmp.Compare(a.key, b.key)
+	case a.item != b.item:
+		return cmp.Compare(a.item, b.item)
+	}
+	return bytes.Compare(b.payload, a.payload)
 }
 
 // segmentWriter collects records until they are worth a segment.
 type segmentWriter struct {
 	records []record
-	arena   []byte
+	arena   []byte   // the block that payloads are copied to
+	used    [][]byte // blocks before it
+	free    [][]byte // blocks of an earlier segment
 	bytes   int
 }
 
+const arenaBlock = 1 << 20
+
 func (w *segmentWriter) add(key, item uint64, payload []byte) {
 	if cap(w.arena)-len(w.arena) < len(payload) {
-		// Earlier payloads keep the old block alive; nothing is copied.
-		w.arena = make([]byte, 0, max(1<<20, len(payload)))
+		w.nextBlock(len(payload))
 	}
 	from := len(w.arena)
 	w.arena = append(w.arena, payload...)
@@ -59,11 +68,35 @@ func (w *segmentWriter) add(key, item uint64, payload []byte) {
 	w.bytes += len(payload)
 }
 
+// nextBlock begins a block with room for size bytes; nothing is copied.
+func (w *segmentWriter) nextBlock(size int) {
+	if w.arena != nil {
+		w.used = append(w.used, w.arena)
+	}
+	if last := len(w.free) - 1; last >= 0 && size <= arenaBlock {
+		w.arena, w.free = w.free[last], w.free[:last]
+		return
+	}
+	w.arena = make([]byte, 0, max(arenaBlock, size))
+}
+
+// clear forgets what was written and keeps the memory for the next segment.
+func (w *segmentWriter) clear() {
+	for _, block := range append(w.used, w.arena) {
+		if cap(block) == arenaBlock {
+			w.free = append(w.free, block[:0])
+		}
+	}
+	clear(w.records)
+	w.records, w.arena, w.used, w.bytes = w.records[:0], nil, w.used[:0], 0
+}
+
 func (w *segmentWriter) full() bool {
 	return len(w.records) >= segmentRecords || w.bytes >= segmentBytes
 }
 
-var encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+// The window is no larger than what is packed at once: the default costs 8 MB.
+var encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(128<<10))
 var decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 
 // chunks sorts what was collected, encodes it and starts anew.
@@ -91,7 +124,7 @@ func (w *segmentWriter) chunks() (chunks [][]byte, records int) {
 	}
 	flush()
 	records = len(w.records)
-	w.records, w.arena, w.bytes = w.records[:0], nil, 0
+	w.clear()
 	return chunks, records
 }
 

@@ -131,12 +131,11 @@ func (t tuple) time(name string) time.Time {
 	return at.UTC().Truncate(time.Microsecond)
 }
 
-func (t tuple) list(name string) []string {
+func (t tuple) appendList(texts []string, name string) []string {
 	i, ok := t.at[name]
 	if !ok || t.cells[i] == wire.NullCell {
-		return nil
+		return texts
 	}
-	var texts []string
 	for _, c := range t.batch.Lists[t.cells[i]] {
 		if c != wire.NullCell {
 			texts = append(texts, t.batch.Texts[c])
@@ -171,7 +170,7 @@ func (st *stager) takeMachines(ctx context.Context, b *wire.Batch) error {
 			continue
 		}
 		f := machineFacts{FirstSeen: t.time("firstSeen"), LastSeen: t.time("lastSeen"), AADDeviceID: strings.ToLower(t.text("aadDeviceId")),
-			MergedInto: t.text("mergedIntoMachineId"), OnboardingStatus: t.text("onboardingStatus"), Tags: t.list("machineTags")}
+			MergedInto: t.text("mergedIntoMachineId"), OnboardingStatus: t.text("onboardingStatus"), Tags: t.appendList(nil, "machineTags")}
 		st.payload = f.append(st.payload[:0], document.AppendJSON(nil))
 		st.writer.add(uint64(ids[i]), 0, st.payload)
 	}
@@ -405,18 +404,16 @@ func (st *stager) facts(ctx context.Context, b *wire.Batch, table *wire.Table) (
 	if err != nil {
 		return nil, nil, err
 	}
-	documents := make([][]byte, table.Len())
 	bad := map[int64]string{}
-	for i := range documents {
+	ids, err := st.desk.dictionary.factsIDs(ctx, table.Len(), func(i int) []byte {
 		document, err := plan.Map(b, table.Tuple(int64(i)))
 		if err != nil {
 			bad[int64(i)] = err.Error()
-			documents[i] = []byte("{}")
-			continue
+			return []byte("{}")
 		}
-		documents[i] = document.AppendJSON(nil)
-	}
-	ids, err := st.desk.dictionary.factsIDs(ctx, documents)
+		st.payload = document.AppendJSON(st.payload[:0])
+		return st.payload
+	})
 	return ids, bad, err
 }
 
@@ -425,10 +422,10 @@ func (st *stager) evidence(ctx context.Context, b *wire.Batch, table *wire.Table
 		return nil, nil
 	}
 	t := tuple{batch: b, at: columnsOf(table)}
-	paths := make([]evidencePaths, table.Len())
-	for i := range paths {
+	var disk, registry []string
+	return st.desk.dictionary.saveEvidence(ctx, table.Len(), func(i int) (_, _ []string) {
 		t.cells = table.Tuple(int64(i))
-		paths[i] = evidencePaths{disk: t.list("diskPaths"), registry: t.list("registryPaths")}
-	}
-	return st.desk.dictionary.saveEvidence(ctx, paths)
+		disk, registry = t.appendList(disk[:0], "diskPaths"), t.appendList(registry[:0], "registryPaths")
+		return disk, registry
+	})
 }
