@@ -39,7 +39,7 @@ func (s *Store) SaveConnector(ctx context.Context, name string, settings muster.
 	if err != nil {
 		return c, err
 	}
-	err = s.update(ctx, func(tx *sql.Tx) error {
+	err = s.update(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO connector (name, name_key, settings, settings_version, created_at) VALUES ($1, $2, $3, 1, $4)
 			ON CONFLICT (name_key) DO UPDATE SET settings = excluded.settings, settings_version = connector.settings_version + 1
 			WHERE connector.settings <> excluded.settings`, strings.TrimSpace(name), muster.NameKey(name), string(document), now.UnixMicro())
@@ -54,7 +54,7 @@ func (s *Store) SaveConnector(ctx context.Context, name string, settings muster.
 
 // FixTenant implements store.Connectors.
 func (s *Store) FixTenant(ctx context.Context, connector int64, tenant string) error {
-	return s.update(ctx, func(tx *sql.Tx) error {
+	return s.update(ctx, func(tx *transaction) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE connector SET tenant_id = $2 WHERE id = $1 AND tenant_id IN ('', $2)`, connector, tenant))
 		if err != nil || n > 0 {
 			return err

@@ -38,7 +38,7 @@ func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any) ([]int64
 	if len(missing) == 0 {
 		return ids, nil
 	}
-	err = s.update(ctx, func(tx *sql.Tx) error { return d.add(ctx, tx, keys, ids, missing) })
+	err = s.update(ctx, func(tx *transaction) error { return d.add(ctx, tx, keys, ids, missing) })
 	if err != nil {
 		return nil, err
 	}
@@ -47,14 +47,14 @@ func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any) ([]int64
 
 // add inserts the keys at the given positions, sorted, so that two writers take locks
 // in one order, and fills in their ids.
-func (d dictionary) add(ctx context.Context, tx *sql.Tx, keys [][]any, ids []int64, positions []int) error {
+func (d dictionary) add(ctx context.Context, tx *transaction, keys [][]any, ids []int64, positions []int) error {
 	slices.SortFunc(positions, func(a, b int) int { return compareKeys(keys[a], keys[b]) })
 	names := make([]string, len(d.columns))
 	for i, c := range d.columns {
 		names[i] = c.name
 	}
 	head := fmt.Sprintf("INSERT INTO %s (%s)", d.table, strings.Join(names, ", "))
-	err := insertRows(ctx, tx, head, "ON CONFLICT DO NOTHING", len(d.columns), len(positions), func(i int, args []any) []any {
+	err := tx.insertRows(ctx, head, "ON CONFLICT DO NOTHING", len(d.columns), len(positions), func(i int, args []any) []any {
 		return append(args, keys[positions[i]]...)
 	})
 	if err != nil {
@@ -107,7 +107,7 @@ func (d dictionary) query(n int) string {
 		first = append(first, fmt.Sprintf("CAST($%d AS %s)", i+2, c.kind))
 	}
 	rows := "(" + strings.Join(first, ", ") + ")"
-	if _, rest, more := strings.Cut(tuples(len(names), n), ")"); more {
+	if _, rest, more := strings.Cut(tuples(len(names), n, numbered), ")"); more {
 		rows += rest
 	}
 	return fmt.Sprintf("WITH k (%s) AS (VALUES %s) SELECT k.n, t.id FROM k CROSS JOIN %s t WHERE %s",
@@ -199,8 +199,8 @@ func (s *Store) FactsIDs(ctx context.Context, facts []store.Facts) ([]int64, err
 	missing := slices.DeleteFunc(slices.Clone(facts), func(f store.Facts) bool { return known[f.Hash] != 0 })
 	if len(missing) > 0 {
 		slices.SortFunc(missing, func(a, b store.Facts) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
-		err := s.update(ctx, func(tx *sql.Tx) error {
-			err := insertRows(ctx, tx, "INSERT INTO facts (hash, attributes)", "ON CONFLICT DO NOTHING", 2, len(missing), func(i int, args []any) []any {
+		err := s.update(ctx, func(tx *transaction) error {
+			err := tx.insertRows(ctx, "INSERT INTO facts (hash, attributes)", "ON CONFLICT DO NOTHING", 2, len(missing), func(i int, args []any) []any {
 				return append(args, missing[i].Hash[:], string(missing[i].Document))
 			})
 			if err != nil {
@@ -238,7 +238,7 @@ func factsByHash(ctx context.Context, q queryer, facts []store.Facts, found map[
 			}
 			found[[16]byte(hash)] = id
 			return nil
-		}, "SELECT id, hash FROM facts WHERE hash IN "+tuples(len(piece), 1), args...)
+		}, "SELECT id, hash FROM facts WHERE hash IN "+tuples(len(piece), 1, numbered), args...)
 		if err != nil {
 			return err
 		}
@@ -253,8 +253,8 @@ func (s *Store) SaveEvidence(ctx context.Context, e []store.Evidence) error {
 	}
 	e = slices.Clone(e)
 	slices.SortFunc(e, func(a, b store.Evidence) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
-	return s.update(ctx, func(tx *sql.Tx) error {
-		return insertRows(ctx, tx, "INSERT INTO evidence (hash, disk_paths, registry_paths)", "ON CONFLICT DO NOTHING", 3, len(e), func(i int, args []any) []any {
+	return s.update(ctx, func(tx *transaction) error {
+		return tx.insertRows(ctx, "INSERT INTO evidence (hash, disk_paths, registry_paths)", "ON CONFLICT DO NOTHING", 3, len(e), func(i int, args []any) []any {
 			return append(args, e[i].Hash[:], e[i].DiskPaths, e[i].RegistryPaths)
 		})
 	})
@@ -277,7 +277,7 @@ func (s *Store) EvidenceOf(ctx context.Context, hashes [][16]byte) (map[[16]byte
 			copy(e.Hash[:], hash)
 			found[e.Hash] = e
 			return nil
-		}, "SELECT hash, disk_paths, registry_paths FROM evidence WHERE hash IN "+tuples(len(piece), 1), args...)
+		}, "SELECT hash, disk_paths, registry_paths FROM evidence WHERE hash IN "+tuples(len(piece), 1, numbered), args...)
 		if err != nil {
 			return nil, err
 		}
@@ -334,7 +334,7 @@ func (s *Store) HashKey(ctx context.Context) ([]byte, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		key := make([]byte, 32)
 		rand.Read(key)
-		err = s.update(ctx, func(tx *sql.Tx) error {
+		err = s.update(ctx, func(tx *transaction) error {
 			// Of two that make a key at once, the first is kept by both.
 			if _, err := tx.ExecContext(ctx, "INSERT INTO setting (key, value) VALUES ('evidence_hash_key', $1) ON CONFLICT DO NOTHING", hex.EncodeToString(key)); err != nil {
 				return err

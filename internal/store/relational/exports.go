@@ -26,7 +26,7 @@ func (s *Store) Tenants(ctx context.Context) ([]string, error) {
 
 // ListedMachines implements store.Exports.
 func (s *Store) ListedMachines(ctx context.Context, fn func(store.ListedMachine)) error {
-	return s.view(ctx, func(tx *sql.Tx) error {
+	return s.view(ctx, func(tx *transaction) error {
 		var all []store.ListedMachine
 		err := each(ctx, tx, func(rows *sql.Rows) error {
 			var m store.ListedMachine
@@ -87,7 +87,7 @@ func connectorNames(ctx context.Context, q queryer) (map[int64]string, error) {
 func (s *Store) RowsOf(ctx context.Context, kind store.ItemKind, d muster.Dataset, machines []int64, fn func(store.Item)) (map[int64]time.Time, error) {
 	t := itemTables[kind]
 	confirmed := make(map[int64]time.Time, len(machines))
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx *transaction) error {
 		return inIDs(machines, func(list string, args []any) error {
 			err := each(ctx, tx, func(rows *sql.Rows) error {
 				var i store.Item
@@ -114,7 +114,7 @@ func (s *Store) RowsOf(ctx context.Context, kind store.ItemKind, d muster.Datase
 
 // OpenFindings implements store.Exports.
 func (s *Store) OpenFindings(ctx context.Context, machines []int64, fn func(store.OpenFinding)) error {
-	return s.view(ctx, func(tx *sql.Tx) error {
+	return s.view(ctx, func(tx *transaction) error {
 		return inIDs(machines, func(list string, args []any) error {
 			return each(ctx, tx, func(rows *sql.Rows) error {
 				var f store.OpenFinding
@@ -130,7 +130,7 @@ func (s *Store) OpenFindings(ctx context.Context, machines []int64, fn func(stor
 
 // ChangesOf implements store.Exports.
 func (s *Store) ChangesOf(ctx context.Context, machines []int64, fn func(store.Change)) error {
-	return s.view(ctx, func(tx *sql.Tx) error {
+	return s.view(ctx, func(tx *transaction) error {
 		return inIDs(machines, func(list string, args []any) error {
 			return each(ctx, tx, func(rows *sql.Rows) error {
 				var c store.Change

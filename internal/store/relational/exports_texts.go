@@ -10,7 +10,7 @@ import (
 // byID reads values of the rows with the given ids; scan reads the columns after the id.
 func byID[V any](ctx context.Context, s *Store, ids []int64, query string, targets func(*V) []any) (map[int64]V, error) {
 	found := make(map[int64]V, len(ids))
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx *transaction) error {
 		return inIDs(ids, func(list string, args []any) error {
 			return each(ctx, tx, func(rows *sql.Rows) error {
 				var id int64

@@ -70,18 +70,18 @@ func (s *Store) Items(ctx context.Context, kind store.ItemKind, machines []int64
 
 // MergeItems implements store.Merge.
 func (s *Store) MergeItems(ctx context.Context, st store.ItemStep) error {
-	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
+	return s.step(ctx, st.Step, func(tx *transaction) error {
 		for _, kind := range slices.Sorted(maps.Keys(st.Items)) {
 			items, t := st.Items[kind], itemTables[kind]
 			head := fmt.Sprintf(`INSERT INTO %s (%s)`, kind, t.columns())
 			tail := fmt.Sprintf(`ON CONFLICT (machine_id, %s) DO UPDATE SET facts_id = excluded.facts_id, evidence = excluded.evidence, %s = excluded.%s,
 				closed_at = excluded.closed_at, confirmed = excluded.confirmed, reopened = excluded.reopened`, t.item, t.number, t.number)
-			err := insertRows(ctx, tx, head, tail, itemColumns, len(items), func(i int, args []any) []any { return itemValues(&items[i], args) })
+			err := tx.insertRows(ctx, head, tail, itemColumns, len(items), func(i int, args []any) []any { return itemValues(&items[i], args) })
 			if err != nil {
 				return err
 			}
 		}
-		err := insertRows(ctx, tx, `INSERT INTO item_event (machine_id, kind, item_id, at, event, facts_id)`, `ON CONFLICT DO NOTHING`, 6, len(st.Events), func(i int, args []any) []any {
+		err := tx.insertRows(ctx, `INSERT INTO item_event (machine_id, kind, item_id, at, event, facts_id)`, `ON CONFLICT DO NOTHING`, 6, len(st.Events), func(i int, args []any) []any {
 			e := &st.Events[i]
 			var facts any
 			if e.Facts != 0 {
@@ -98,7 +98,7 @@ func (s *Store) MergeItems(ctx context.Context, st store.ItemStep) error {
 
 // MergeCatalogue implements store.Merge.
 func (s *Store) MergeCatalogue(ctx context.Context, st store.Step, entries []store.CatalogueRow, at time.Time) error {
-	return s.step(ctx, st, func(tx *sql.Tx) error {
+	return s.step(ctx, st, func(tx *transaction) error {
 		update, err := tx.PrepareContext(ctx, `UPDATE cve SET attributes = COALESCE($2, attributes), asked_at = $3,
 			changed_at = CASE WHEN COALESCE($2, attributes) = attributes OR $2 IS NULL THEN changed_at ELSE $3 END WHERE id = $1`)
 		if err != nil {

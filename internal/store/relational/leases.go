@@ -30,7 +30,7 @@ func (s *Store) ClaimMerge(ctx context.Context, run int64, now, until time.Time)
 }
 
 func (s *Store) claim(ctx context.Context, run int64, until time.Time, query string, args ...any) (lease wire.Lease, h store.RunHead, err error) {
-	err = s.update(ctx, func(tx *sql.Tx) error {
+	err = s.update(ctx, func(tx *transaction) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func (s *Store) RenewMerge(ctx context.Context, l wire.Lease, until time.Time) (
 
 func (s *Store) renew(ctx context.Context, l wire.Lease, query string, args ...any) (wire.Order, error) {
 	var cancel int64
-	err := s.leased(ctx, l, func(tx *sql.Tx) error { return tx.QueryRowContext(ctx, query, args...).Scan(&cancel) })
+	err := s.leased(ctx, l, func(tx *transaction) error { return tx.QueryRowContext(ctx, query, args...).Scan(&cancel) })
 	if err != nil {
 		return "", err
 	}
@@ -73,7 +73,7 @@ func (s *Store) renew(ctx context.Context, l wire.Lease, query string, args ...a
 // Requeue implements store.Runs.
 func (s *Store) Requeue(ctx context.Context, run int64, now time.Time) (muster.RunState, error) {
 	var state muster.RunState
-	err := s.update(ctx, func(tx *sql.Tx) error {
+	err := s.update(ctx, func(tx *transaction) error {
 		err := tx.QueryRowContext(ctx, `UPDATE run SET lost = lost + 1, lease_until = 0, fence = fence + 1,
 				state = CASE WHEN lost + 1 >= $2 THEN 'abandoned' ELSE 'queued' END,
 				finished_at = CASE WHEN lost + 1 >= $2 THEN $3 ELSE finished_at END

@@ -63,8 +63,8 @@ func (s *Store) ConnectorScopes(ctx context.Context, connector int64, fn func(st
 }
 
 // step runs one merge transaction: lease proved, data written, counts and cursor moved.
-func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *sql.Tx) error) error {
-	return s.leased(ctx, st.Lease, func(tx *sql.Tx) error {
+func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *transaction) error) error {
+	return s.leased(ctx, st.Lease, func(tx *transaction) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *sql.Tx) err
 
 // MergeMachines implements store.Merge.
 func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
-	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
+	return s.step(ctx, st.Step, func(tx *transaction) error {
 		devices, err := deviceIDs(ctx, tx, st.Machines)
 		if err != nil {
 			return err
@@ -103,7 +103,7 @@ func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
 }
 
 // deviceIDs adds the machines' devices; a machine without one has no id.
-func deviceIDs(ctx context.Context, tx *sql.Tx, machines []store.MachineRow) (map[string]any, error) {
+func deviceIDs(ctx context.Context, tx *transaction, machines []store.MachineRow) (map[string]any, error) {
 	var names []string
 	for _, m := range machines {
 		if m.Device != "" {
@@ -139,22 +139,22 @@ func orNull(s string) any {
 	return s
 }
 
-func saveScopes(ctx context.Context, tx *sql.Tx, connector int64, scopes []store.ScopeRow) error {
-	return insertRows(ctx, tx, `INSERT INTO machine_scope (machine_id, connector_id, reason, since)`,
+func saveScopes(ctx context.Context, tx *transaction, connector int64, scopes []store.ScopeRow) error {
+	return tx.insertRows(ctx, `INSERT INTO machine_scope (machine_id, connector_id, reason, since)`,
 		`ON CONFLICT (machine_id, connector_id) DO UPDATE SET reason = excluded.reason, since = excluded.since`, 4, len(scopes), func(i int, args []any) []any {
 			return append(args, scopes[i].Machine, connector, string(scopes[i].Reason), scopes[i].Since.UnixMicro())
 		})
 }
 
-func forgetAssessments(ctx context.Context, tx *sql.Tx, machines []int64) error {
+func forgetAssessments(ctx context.Context, tx *transaction, machines []int64) error {
 	return inIDs(machines, func(list string, args []any) error {
 		_, err := tx.ExecContext(ctx, `UPDATE machine_dataset SET looked_at = NULL, assessed_at = NULL, empty_at = NULL, digest = NULL WHERE machine_id IN `+list, args...)
 		return err
 	})
 }
 
-func saveChanges(ctx context.Context, tx *sql.Tx, run int64, changes []store.Change) error {
-	return insertRows(ctx, tx, `INSERT INTO attribute_change (machine_id, at, attribute, old, new, run_id)`, `ON CONFLICT DO NOTHING`, 6, len(changes), func(i int, args []any) []any {
+func saveChanges(ctx context.Context, tx *transaction, run int64, changes []store.Change) error {
+	return tx.insertRows(ctx, `INSERT INTO attribute_change (machine_id, at, attribute, old, new, run_id)`, `ON CONFLICT DO NOTHING`, 6, len(changes), func(i int, args []any) []any {
 		c := changes[i]
 		return append(args, c.Machine, c.At.UnixMicro(), c.Attribute, text(c.Old), text(c.New), run)
 	})
@@ -162,7 +162,7 @@ func saveChanges(ctx context.Context, tx *sql.Tx, run int64, changes []store.Cha
 
 // MergeMissing implements store.Merge.
 func (s *Store) MergeMissing(ctx context.Context, st store.MachineStep) error {
-	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
+	return s.step(ctx, st.Step, func(tx *transaction) error {
 		for _, m := range st.Machines {
 			_, err := tx.ExecContext(ctx, `UPDATE machine SET unseen_since = $2, missing_since = $3 WHERE id = $1`, m.ID, micros(m.UnseenSince), micros(m.MissingSince))
 			if err != nil {
@@ -195,8 +195,8 @@ func (s *Store) States(ctx context.Context, d muster.Dataset, machines []int64) 
 	return found, err
 }
 
-func saveStates(ctx context.Context, tx *sql.Tx, d muster.Dataset, states []store.State) error {
-	return insertRows(ctx, tx, `INSERT INTO machine_dataset (machine_id, dataset, applied_at, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes)`,
+func saveStates(ctx context.Context, tx *transaction, d muster.Dataset, states []store.State) error {
+	return tx.insertRows(ctx, `INSERT INTO machine_dataset (machine_id, dataset, applied_at, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes)`,
 		`ON CONFLICT (machine_id, dataset) DO UPDATE SET applied_at = excluded.applied_at, looked_at = excluded.looked_at, assessed_at = excluded.assessed_at, empty_at = excluded.empty_at,
 			last_confirmed = excluded.last_confirmed, digest = excluded.digest, open_rows = excluded.open_rows, attributes = excluded.attributes`,
 		10, len(states), func(i int, args []any) []any {
@@ -208,7 +208,7 @@ func saveStates(ctx context.Context, tx *sql.Tx, d muster.Dataset, states []stor
 
 // MergeDocuments implements store.Merge.
 func (s *Store) MergeDocuments(ctx context.Context, st store.DocumentStep) error {
-	return s.step(ctx, st.Step, func(tx *sql.Tx) error {
+	return s.step(ctx, st.Step, func(tx *transaction) error {
 		if err := saveStates(ctx, tx, st.Dataset, st.States); err != nil {
 			return err
 		}
@@ -230,7 +230,7 @@ func (s *Store) DatasetState(ctx context.Context, tenant int64, d muster.Dataset
 
 // EndMerge implements store.Merge.
 func (s *Store) EndMerge(ctx context.Context, st store.Step, tenant int64, state *store.DatasetState) error {
-	return s.step(ctx, st, func(tx *sql.Tx) error {
+	return s.step(ctx, st, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE run_dataset SET merged = 1 WHERE run_id = $1 AND dataset = $2`, st.Lease.Run, string(st.Dataset)); err != nil {
 			return err
 		}

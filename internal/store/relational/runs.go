@@ -56,7 +56,7 @@ func flag(b bool) int {
 // QueueRun implements store.Runs.
 func (s *Store) QueueRun(ctx context.Context, connector int64, trigger string, full bool, now time.Time) (int64, error) {
 	var id int64
-	err := s.update(ctx, func(tx *sql.Tx) error {
+	err := s.update(ctx, func(tx *transaction) error {
 		// A run that lost its worker comes first: it goes on where it stopped.
 		err := tx.QueryRowContext(ctx, `SELECT id FROM run WHERE connector_id = $1 AND state = 'queued' ORDER BY id LIMIT 1`, connector).Scan(&id)
 		switch {
@@ -98,7 +98,7 @@ func (s *Store) Run(ctx context.Context, id int64) (store.RunHead, error) {
 
 // BindTenant implements store.Runs.
 func (s *Store) BindTenant(ctx context.Context, l wire.Lease, tenant string) error {
-	return s.leased(ctx, l, func(tx *sql.Tx) error {
+	return s.leased(ctx, l, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO tenant (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING`, tenant); err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (s *Store) BindTenant(ctx context.Context, l wire.Lease, tenant string) err
 
 // AskCancel implements store.Runs.
 func (s *Store) AskCancel(ctx context.Context, run int64, now time.Time) error {
-	return s.update(ctx, func(tx *sql.Tx) error {
+	return s.update(ctx, func(tx *transaction) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET cancel_asked = 1, state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
 				finished_at = CASE WHEN state = 'queued' THEN $2 ELSE finished_at END
 			WHERE id = $1 AND state IN `+states(muster.Cancelled.Before()), run, now.UnixMicro()))
@@ -140,7 +140,7 @@ func (s *Store) EndReading(ctx context.Context, l wire.Lease, o wire.Outcome, no
 	if err != nil {
 		return err
 	}
-	return s.leased(ctx, l, func(tx *sql.Tx) error {
+	return s.leased(ctx, l, func(tx *transaction) error {
 		// The fence moves, so that the reader's lease ends with its reading.
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, lease_until = 0, fence = fence + 1,
 				api_calls = calls_before + $6, bytes = bytes_before + $7, throttled = throttled_before + $8
@@ -173,7 +173,7 @@ func (s *Store) EndRun(ctx context.Context, l wire.Lease, state muster.RunState,
 	if err != nil {
 		return err
 	}
-	return s.leased(ctx, l, func(tx *sql.Tx) error {
+	return s.leased(ctx, l, func(tx *transaction) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, lease_until = 0 WHERE id = $1 AND state IN `+states(state.Before()),
 			l.Run, string(state), now.UnixMicro(), w, f))
 		if err == nil && n == 0 {
@@ -192,7 +192,7 @@ func (s *Store) Drop(ctx context.Context, run int64, state muster.RunState, why 
 	if err != nil {
 		return err
 	}
-	err = s.update(ctx, func(tx *sql.Tx) error {
+	err = s.update(ctx, func(tx *transaction) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, lease_until = 0, fence = fence + 1
 			WHERE id = $1 AND lease_until <= $3 AND state IN `+states(state.Before()), run, string(state), now.UnixMicro(), w, f))
 		if err == nil && n == 0 {

@@ -6,7 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +23,8 @@ type Engine interface {
 	Dialect() database.Dialect
 	// Tables lists the tables of a database, those of the engine itself left out.
 	Tables(ctx context.Context, db *sql.DB) ([]string, error)
+	// Mark stands for the n-th value bound to a statement whose values are named in order.
+	Mark(n int) string
 	// Explain turns the driver's error into one with a code where a person can act on it.
 	Explain(err error) error
 }
@@ -55,8 +57,14 @@ func (s *Store) Close() error {
 	return err
 }
 
+// transaction is one on a database of some engine.
+type transaction struct {
+	*sql.Tx
+	engine Engine
+}
+
 // update runs fn in one write transaction.
-func (s *Store) update(ctx context.Context, fn func(tx *sql.Tx) error) error {
+func (s *Store) update(ctx context.Context, fn func(tx *transaction) error) error {
 	if s.gate != nil {
 		select {
 		case s.gate <- struct{}{}:
@@ -70,26 +78,26 @@ func (s *Store) update(ctx context.Context, fn func(tx *sql.Tx) error) error {
 		return s.explain(err)
 	}
 	defer tx.Rollback() // does nothing after a commit
-	if err := fn(tx); err != nil {
+	if err := fn(&transaction{tx, s.engine}); err != nil {
 		return s.explain(err)
 	}
 	return s.explain(tx.Commit())
 }
 
 // view runs fn in one transaction that only reads, so that what it reads fits together.
-func (s *Store) view(ctx context.Context, fn func(tx *sql.Tx) error) error {
+func (s *Store) view(ctx context.Context, fn func(tx *transaction) error) error {
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
 		return s.explain(err)
 	}
 	defer tx.Rollback()
-	return s.explain(fn(tx))
+	return s.explain(fn(&transaction{tx, s.engine}))
 }
 
 // leased runs fn in a write transaction that has first proved the lease: a zombie's
 // fence matches no row, and locking the run's row keeps a successor out meanwhile.
-func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *sql.Tx) error) error {
-	return s.update(ctx, func(tx *sql.Tx) error {
+func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *transaction) error) error {
+	return s.update(ctx, func(tx *transaction) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET fence = fence WHERE id = $1 AND fence = $2 AND state IN `+active, l.Run, l.Fence))
 		if err != nil {
 			return err
@@ -155,13 +163,13 @@ func fromMicros(n sql.NullInt64) time.Time {
 	return time.UnixMicro(n.Int64).UTC()
 }
 
-// maxArgs bounds the bound values of one statement. SQLite looks every value's name up in
-// a list, so that time grows with the square: 200,000 rows took 9.4 s with 4,000 values a
-// statement, 1.0 s with 400, 0.6 s with 80. Few are many round trips on PostgreSQL.
+// maxArgs bounds the bound values of one statement. SQLite looks the name of a numbered
+// one up in a list, so that time grows with the square: 200,000 rows took 9.4 s with 4,000
+// values a statement, 1.0 s with 400, 0.6 s with 80. Few are many round trips on PostgreSQL.
 const maxArgs = 400
 
 // insertRows runs "head VALUES (…), (…) tail" in pieces; row i's values come from values(i, args).
-func insertRows(ctx context.Context, tx *sql.Tx, head, tail string, columns, n int, values func(i int, args []any) []any) error {
+func (tx *transaction) insertRows(ctx context.Context, head, tail string, columns, n int, values func(i int, args []any) []any) error {
 	per := max(1, maxArgs/columns)
 	args := make([]any, 0, min(n, per)*columns)
 	var stmt *sql.Stmt
@@ -176,7 +184,7 @@ func insertRows(ctx context.Context, tx *sql.Tx, head, tail string, columns, n i
 				stmt.Close()
 			}
 			var err error
-			if stmt, err = tx.PrepareContext(ctx, head+" VALUES "+tuples(columns, size)+" "+tail); err != nil {
+			if stmt, err = tx.PrepareContext(ctx, head+" VALUES "+tuples(columns, size, tx.engine.Mark)+" "+tail); err != nil {
 				return err
 			}
 		}
@@ -191,8 +199,8 @@ func insertRows(ctx context.Context, tx *sql.Tx, head, tail string, columns, n i
 	return nil
 }
 
-// tuples writes ($1,$2),($3,$4)… for n rows of some columns.
-func tuples(columns, n int) string {
+// tuples writes (…,…),(…,…)… with the marks of n rows of some columns.
+func tuples(columns, n int, mark func(n int) string) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
@@ -203,12 +211,15 @@ func tuples(columns, n int) string {
 			if c > 0 {
 				b.WriteByte(',')
 			}
-			fmt.Fprintf(&b, "$%d", i*columns+c+1)
+			b.WriteString(mark(i*columns + c + 1))
 		}
 		b.WriteByte(')')
 	}
 	return b.String()
 }
+
+// numbered marks values by number, which both engines read, and which may come twice.
+func numbered(n int) string { return "$" + strconv.Itoa(n) }
 
 // inIDs calls fn with pieces of ids and the matching "($1,$2,…)" list.
 func inIDs(ids []int64, fn func(list string, args []any) error) error {
@@ -218,7 +229,7 @@ func inIDs(ids []int64, fn func(list string, args []any) error) error {
 		for i, id := range ids[:n] {
 			args[i] = id
 		}
-		if err := fn(tuples(n, 1), args); err != nil {
+		if err := fn(tuples(n, 1, numbered), args); err != nil {
 			return err
 		}
 		ids = ids[n:]

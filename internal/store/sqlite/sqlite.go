@@ -95,6 +95,10 @@ func (engine) Name() string { return "sqlite" }
 
 func (engine) Dialect() database.Dialect { return database.DialectSQLite3 }
 
+// Mark has no number: SQLite gives a numbered value a name, and the driver looks every
+// name up in a list.
+func (engine) Mark(int) string { return "?" }
+
 func (engine) Tables(ctx context.Context, db *sql.DB) ([]string, error) {
 	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
 	if err != nil {
