@@ -60,8 +60,8 @@ func newLayout[T any](dataset muster.Dataset, tables []table[T], numbers ...numb
 
 // A batch is handed on when it holds so many rows or distinct bytes of text.
 const (
-	batchRows  = 20_000
-	batchBytes = 4 << 20
+	batchRows  = 50_000
+	batchBytes = 8 << 20
 )
 
 // builder fills one batch after the other; texts, lists and tuples that repeat are held
