@@ -4,17 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"net/http"
-	"strings"
+	"regexp"
 	"sync/atomic"
 	"testing"
 
 	"muster/internal/defender/emulator"
 )
 
-// fault answers in the far side's place, while it is on, what is asked of paths that hold
-// a text; the first times pass.
+// fault answers in the far side's place, while it is on, what is asked of some paths; the
+// first times pass.
 type fault struct {
-	path   string
+	path   string // a regular expression
 	passes int64
 	answer func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
@@ -23,8 +23,9 @@ type fault struct {
 }
 
 func (x *fault) wrap(next http.Handler) http.Handler {
+	path := regexp.MustCompile(x.path)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if x.on.Load() && strings.Contains(r.URL.Path, x.path) && x.met.Add(1) > x.passes {
+		if x.on.Load() && path.MatchString(r.URL.Path) && x.met.Add(1) > x.passes {
 			x.answer(w, r, next)
 			return
 		}

@@ -82,6 +82,7 @@ func (f *farSide) sync(db string, more ...string) runJSON {
 	if code != exitDone && code != exitWarnings {
 		f.t.Fatalf("sync ended with %d: %s%s", code, out, errs)
 	}
+	addUp(f.t, run)
 	return run
 }
 
