@@ -105,7 +105,7 @@ func badInputs(t *testing.T, f *farSide) []badInput {
 
 		{name: "wrong secret", instead: []string{"--client-secret-file", file("wrong", wrongSecret)}, code: "wrong_secret", exit: exitFailed},
 		{name: "expired secret", instead: []string{"--client-secret-file", file("expired", f.server.ExpiredSecret())}, code: "expired_secret", exit: exitFailed, says: "expired"},
-		{name: "certificate that is not the app's", instead: []string{"--client-secret-file", "", "--certificate-file", pem}, code: "wrong_secret", exit: exitFailed},
+		{name: "certificate that is not the app's", instead: []string{"--client-secret-file", "", "--certificate-file", pem}, code: "wrong_secret", exit: exitFailed, says: "certificate"},
 		{name: "unknown client", instead: []string{"--client-id", unknownID}, code: "unknown_client", exit: exitFailed},
 		{name: "unknown tenant", instead: []string{"--tenant-id", unknownID, "--connector", "other"}, code: "unknown_tenant", exit: exitFailed, syncs: true},
 		{name: "unknown domain", instead: []string{"--tenant-id", "nobody.example.com"}, code: "unknown_tenant", exit: exitFailed},

@@ -16,9 +16,16 @@ func (a *App) output(path string, write func(io.Writer) error) (err error) {
 	if path == "" || path == "-" {
 		return flushed(a.Stdout, write)
 	}
+	switch there, err := os.Stat(path); {
+	case err != nil || there.Mode().IsRegular():
+	case there.IsDir():
+		return notWritable(path)
+	default:
+		return device(path, write)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".muster-*")
 	if err != nil {
-		return muster.Invalid("output", fmt.Sprintf("the file %s cannot be written", path), "Check the folder and its permissions.")
+		return notWritable(path)
 	}
 	defer func() {
 		if err != nil {
@@ -32,6 +39,19 @@ func (a *App) output(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+func notWritable(path string) error {
+	return muster.Invalid("output", fmt.Sprintf("the file %s cannot be written", path), "Check the folder and its permissions.")
+}
+
+// device writes to a pipe or a terminal, which a file must not take the place of.
+func device(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return notWritable(path)
+	}
+	return errors.Join(flushed(f, write), f.Close())
 }
 
 func flushed(w io.Writer, write func(io.Writer) error) error {

@@ -36,37 +36,35 @@ type check struct {
 	roles    []string
 	tell     func(Step)
 	failed   bool
+	blocked  string // why the steps to come make no sense; "" = they do
 }
 
 // Check tests a connection step by step (SPEC §3) and tells each step as it ends. Exports
 // are not called: their budget is too tight for a button. It reports whether all passed.
 func Check(ctx context.Context, client *defender.Client, s muster.Settings, tell func(Step)) bool {
 	c := &check{client: client, settings: s, tell: tell}
-	names := c.step("name resolution", func() (string, error) { return c.resolve(ctx) })
-	reached := names && c.step("proxy and TLS", func() (string, error) { return "", client.Reach(ctx) })
-	signedIn := reached && c.step("token", func() (string, error) { return c.signIn(ctx) })
-	consented := signedIn && c.step("consent", func() (string, error) { return c.consent() })
-	if !consented {
-		c.skip("one machine", "no token with permissions")
-		for _, p := range probes {
-			c.skip("one row of "+p.name, "no token with permissions")
-		}
-		c.skip("machines let in by the filters", "no token with permissions")
-		return false
-	}
+	c.step("name resolution", "a name was not resolved", func() (string, error) { return c.resolve(ctx) })
+	c.step("proxy and TLS", "the host was not reached", func() (string, error) { return "", client.Reach(ctx) })
+	c.step("token", "there is no token", func() (string, error) { return c.signIn(ctx) })
+	c.step("consent", "there are no permissions", c.consent)
 	c.rows(ctx)
 	return !c.failed
 }
 
-// step runs one step; a step before it that failed has already skipped it.
-func (c *check) step(name string, run func() (string, error)) bool {
+// step runs one step and tells whether it passed. without says why the steps after it
+// are skipped where it fails; "" = they are not.
+func (c *check) step(name, without string, run func() (string, error)) bool {
+	if c.blocked != "" {
+		c.skip(name, c.blocked)
+		return false
+	}
 	detail, err := run()
 	if err == nil {
 		c.tell(Step{Name: name, State: Passed, Detail: detail})
 		return true
 	}
 	e := explain(err)
-	c.failed = true
+	c.failed, c.blocked = true, without
 	c.tell(Step{Name: name, State: FailedStep, Detail: e.Message, Code: e.Code, Advice: e.Advice})
 	return false
 }
@@ -122,24 +120,24 @@ var probes = []probe{
 	{muster.Catalogue, "catalogue", defender.CataloguePage},
 }
 
+// rows reads one row of everything, and the whole machine list.
 func (c *check) rows(ctx context.Context) {
-	machines := c.step("one machine", func() (string, error) { return "", c.client.Probe(ctx, defender.MachinePage) })
+	machines := c.step("one machine", "", func() (string, error) { return "", c.client.Probe(ctx, defender.MachinePage) })
 	for _, p := range probes {
 		name := "one row of " + p.name
 		switch missing := missingRole(c.roles, p.dataset); {
-		case !slices.Contains(c.settings.Datasets, p.dataset):
+		case c.blocked == "" && !slices.Contains(c.settings.Datasets, p.dataset):
 			c.skip(name, "not among the datasets")
-		case missing != "":
+		case c.blocked == "" && missing != "":
 			c.skip(name, missing)
 		default:
-			c.step(name, func() (string, error) { return "", c.client.Probe(ctx, p.page) })
+			c.step(name, "", func() (string, error) { return "", c.client.Probe(ctx, p.page) })
 		}
 	}
-	if !machines {
-		c.skip("machines let in by the filters", "no machine could be read")
-		return
+	if !machines && c.blocked == "" {
+		c.blocked = "no machine could be read"
 	}
-	c.step("machines let in by the filters", func() (string, error) { return c.count(ctx) })
+	c.step("machines let in by the filters", "", func() (string, error) { return c.count(ctx) })
 }
 
 // count applies the filters to the whole list, as a run would but for merged and

@@ -60,6 +60,10 @@ var meanings = map[defender.Kind]meaning{
 		"Run it again; if it stays, report it with the log.", true},
 }
 
+// unknownCertificate is what Entra says of a certificate that the app does not have
+// (learn.microsoft.com/entra/identity-platform/reference-error-codes).
+const unknownCertificate = 700027
+
 // explain gives an error of the source its code, sentence and advice.
 func explain(err error) *muster.Error {
 	var known *muster.Error
@@ -88,6 +92,9 @@ func explained(e *defender.Error, cause error) *muster.Error {
 	m, ok := meanings[e.Kind]
 	if !ok {
 		return muster.AsError(cause)
+	}
+	if e.AADSTS == unknownCertificate {
+		m.message, m.advice = "Microsoft does not know the app's certificate", "Upload its public part under Certificates & secrets of the app in the Entra portal."
 	}
 	message := m.message
 	if len(e.Required) > 0 {
