@@ -176,7 +176,7 @@ func (f *farSide) expectBad(c badInput, db string) {
 }
 
 // errorLine is how an error is told: a sentence, its code, advice.
-var errorLine = regexp.MustCompile(`^error: ([^\n]*[^\n.]) \[([a-z_]+)\]\. ([A-Z][^\n]*\.)\n$`)
+var errorLine = regexp.MustCompile(`^error: ([^\n]*(?:[^\n.]|\.\.\.)) \[([a-z_]+)\]\. ([A-Z][^\n]*\.)\n$`)
 
 func (f *farSide) expectLine(c badInput, errs string) (message, advice string) {
 	f.t.Helper()
