@@ -23,8 +23,11 @@ func newShape[T any]() *shape[T] {
 	return s
 }
 
-func (s *shape[T]) take() *decoder[T]  { return s.pool.Get().(*decoder[T]) }
-func (s *shape[T]) give(d *decoder[T]) { s.pool.Put(d) }
+func (s *shape[T]) take() *decoder[T] { return s.pool.Get().(*decoder[T]) }
+func (s *shape[T]) give(d *decoder[T]) {
+	d.restrict(nil)
+	s.pool.Put(d)
+}
 
 // decoder reads rows of one type from JSON, one at a time, into the same memory.
 type decoder[T any] struct {

@@ -32,6 +32,15 @@ type Export struct {
 type File struct {
 	Name string // the path of its address: stable while the signature changes
 	URL  Link   // signed; valid for hours
+	only []string
+}
+
+// Only gives the same file, of whose rows these members and the machine's id alone are
+// decoded: many rows repeat what the list of machines has, or an id that nobody asks for.
+// The others are left without a value, and what they hold cannot reject a row.
+func (f File) Only(members ...string) File {
+	f.only = members
+	return f
 }
 
 // linkHours is how long the links are asked to live: the most that all exports allow.

@@ -24,6 +24,7 @@ func readFile[T any](ctx context.Context, c *Client, s *shape[T], f File) iter.S
 	return func(yield func(Row[T], error) bool) {
 		d := s.take()
 		defer s.give(d)
+		d.restrict(f.only)
 		b := &blob{ctx: ctx, client: c, file: f}
 		defer b.close()
 		in, err := b.open() //nolint:contextcheck // the blob is an io.Reader and carries the context itself

@@ -43,6 +43,8 @@ type field struct {
 	machine bool
 	unique  bool
 
+	unwanted bool // not decoded, see File.Only
+
 	text      *Text
 	time      *time.Time
 	texts     *[]string

@@ -3,6 +3,7 @@ package defender
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,6 +17,7 @@ type scanner struct {
 	keys    []*field
 	texts   *interner
 	scratch []byte
+	partial bool // some members are not wanted
 
 	reason  string // why the row must be rejected: the first reason counts
 	unknown []Member
@@ -36,6 +38,14 @@ type scanner struct {
 func (s *scanner) reset() {
 	s.reason = ""
 	s.unknown, s.arena = s.unknown[:0], s.arena[:0]
+}
+
+// restrict decodes the ids and the members named only; none named = all.
+func (s *scanner) restrict(members []string) {
+	s.partial = len(members) > 0
+	for name, f := range s.root.fields {
+		f.unwanted = s.partial && !slices.Contains(s.keys, f) && !slices.ContainsFunc(members, func(wanted string) bool { return fold(wanted) == name })
+	}
 }
 
 func (s *scanner) reject(reason string) {
@@ -85,7 +95,7 @@ func (s *scanner) object(dec *jsontext.Decoder, n *names) error {
 // member reads one member's value.
 func (s *scanner) member(dec *jsontext.Decoder, at *spelling) error {
 	f := at.field
-	if f != nil && f.kind >= textsKind {
+	if f != nil && f.kind >= textsKind && !f.unwanted {
 		switch next := dec.PeekKind(); {
 		case f.kind == objectKind && next == '{':
 			return s.object(dec, f.members)
@@ -101,8 +111,10 @@ func (s *scanner) member(dec *jsontext.Decoder, at *spelling) error {
 	}
 	switch {
 	case f != nil:
-		s.set(f, value)
-	case !at.annotation:
+		if !f.unwanted {
+			s.set(f, value)
+		}
+	case !at.annotation && !s.partial:
 		from := len(s.arena)
 		s.arena = append(s.arena, value...)
 		s.unknown = append(s.unknown, Member{Name: at.name, Value: s.arena[from:len(s.arena):len(s.arena)]})

@@ -2,6 +2,7 @@ package gather
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"muster"
@@ -37,6 +38,7 @@ type layout[T any] struct {
 	tables  []table[T]
 	numbers []number[T]
 	columns [][]wire.Column // of tables, shared by all batches
+	spare   sync.Pool       // of builders, which keep their memory
 }
 
 func newLayout[T any](dataset muster.Dataset, tables []table[T], numbers ...number[T]) *layout[T] {
@@ -75,8 +77,38 @@ type builder struct {
 	bytes  int
 }
 
-func newBuilder(dataset muster.Dataset) *builder {
-	return &builder{batch: wire.Batch{Dataset: string(dataset)}, texts: map[string]int32{}}
+func (l *layout[T]) take() *builder {
+	if b, ok := l.spare.Get().(*builder); ok {
+		return b
+	}
+	b := &builder{batch: wire.Batch{Dataset: string(l.dataset)}, texts: map[string]int32{}, tuples: make([]index, len(l.tables))}
+	for i, t := range l.tables {
+		b.batch.Tables = append(b.batch.Tables, wire.Table{Name: t.name, Columns: l.columns[i]})
+	}
+	for _, n := range l.numbers {
+		b.batch.Numbers = append(b.batch.Numbers, n.name)
+	}
+	return b
+}
+
+func (l *layout[T]) give(b *builder) {
+	b.reset()
+	l.spare.Put(b)
+}
+
+// members names the properties that the columns are made of, where each is called as
+// its column.
+func (l *layout[T]) members() []string {
+	var names []string
+	for _, t := range l.tables {
+		for _, c := range t.columns {
+			names = append(names, c.name)
+		}
+	}
+	for _, n := range l.numbers {
+		names = append(names, n.name)
+	}
+	return names
 }
 
 // reset empties the batch once it was handed on.
@@ -142,15 +174,6 @@ func (b *builder) tuple(i int) int32 {
 
 // add appends one row.
 func add[T any](b *builder, l *layout[T], value *T, unknown []defender.Member) {
-	if b.tuples == nil {
-		for i, t := range l.tables {
-			b.batch.Tables = append(b.batch.Tables, wire.Table{Name: t.name, Columns: l.columns[i]})
-		}
-		for _, n := range l.numbers {
-			b.batch.Numbers = append(b.batch.Numbers, n.name)
-		}
-		b.tuples = make([]index, len(l.tables))
-	}
 	last := int32(0)
 	for i := range l.tables {
 		last = tupleOf(b, &l.tables[i], i, last, value, unknown)

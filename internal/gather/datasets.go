@@ -76,7 +76,9 @@ func (r *Run) software(ctx context.Context) (wire.Completeness, error) {
 
 // vulnerabilities come as files, and page by page where the export is not to be had.
 func (r *Run) vulnerabilities(ctx context.Context) (wire.Completeness, error) {
-	end, err := exported(ctx, r, muster.Vulnerabilities, defender.VulnerabilityExport, vulnerabilityLayout, r.Client.VulnerabilityFile)
+	end, err := exported(ctx, r, muster.Vulnerabilities, defender.VulnerabilityExport, vulnerabilityLayout, func(ctx context.Context, f defender.File) iter.Seq2[defender.Row[vulnerability], error] {
+		return r.Client.VulnerabilityFile(ctx, f.Only(vulnerabilityLayout.members()...))
+	})
 	if err != nil || end.State == muster.Complete || r.read[muster.Vulnerabilities] > 0 || !r.exportRefused {
 		return end, err
 	}

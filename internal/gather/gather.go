@@ -155,7 +155,8 @@ func missingRole(roles []string, d muster.Dataset) string {
 // stream turns rows into batches. It ends at the first error of the source or the sink;
 // part is recorded as finished with the last batch.
 func stream[T any](ctx context.Context, r *Run, l *layout[T], rows func(func(defender.Row[T], error) bool), part string) error {
-	b := newBuilder(l.dataset)
+	b := l.take()
+	defer l.give(b)
 	for row, err := range rows {
 		if err != nil {
 			return errors.Join(err, r.hand(ctx, b)) // what arrived is kept
