@@ -43,12 +43,16 @@ type tenant struct {
 	flags  []string
 }
 
-func startTenant(t *testing.T, devices int) tenant {
+func startTenant(t *testing.T, devices int, adjust ...func(*emulator.ServerOptions)) tenant {
 	t.Helper()
 	world := emulator.NewWorld(emulator.Options{Devices: devices, Seed: 7, Epoch: time.Now().UTC().Truncate(24 * time.Hour)})
 	// The clock stands still, so that a snapshot never changes in the middle of a test.
 	start := time.Now()
-	server, err := emulator.Start(emulator.ServerOptions{World: world, Now: func() time.Time { return start }, RateLimits: -1, PartMachines: 10})
+	options := emulator.ServerOptions{World: world, Now: func() time.Time { return start }, RateLimits: -1, PartMachines: 10}
+	for _, a := range adjust {
+		a(&options)
+	}
+	server, err := emulator.Start(options)
 	if err != nil {
 		t.Fatal(err)
 	}
