@@ -36,6 +36,7 @@ func profile(tb testing.TB, dir string, p params, m manifest, files string) {
 		cmd := role(tb, "sync", p, files)
 		cmd.Args = append(cmd.Args[:1], far.arguments(db, g.more...)...)
 		cmd.Env = append(cmd.Env, "MUSTER_CLIENT_SECRET="+secret, profileVariable+"="+name)
+		cmd.Stderr = os.Stderr
 		f, out := measure(tb, cmd)
 		g.check(tb, out)
 		fmt.Fprintf(os.Stdout, "profiled %s: %.2f s, %d MB: %s.cpu, .heap, .allocs\n", g.name, f.wall.Seconds(), f.rss/mb, name)

@@ -79,7 +79,10 @@ func child(tb testing.TB, name string, p params, dir string) (figure, []byte) {
 func measure(tb testing.TB, cmd *exec.Cmd) (figure, []byte) {
 	tb.Helper()
 	var out, failure bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &failure
+	cmd.Stdout = &out
+	if cmd.Stderr == nil {
+		cmd.Stderr = &failure
+	}
 	began := time.Now()
 	err := cmd.Run()
 	f := figure{wall: time.Since(began)}

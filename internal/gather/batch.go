@@ -70,10 +70,11 @@ const (
 // once in each.
 type builder struct {
 	batch  wire.Batch
-	texts  map[string]int32
+	texts  index
 	lists  index
 	tuples []index
 	cells  []int32
+	key    []byte
 	bytes  int
 }
 
@@ -81,7 +82,7 @@ func (l *layout[T]) take() *builder {
 	if b, ok := l.spare.Get().(*builder); ok {
 		return b
 	}
-	b := &builder{batch: wire.Batch{Dataset: string(l.dataset)}, texts: map[string]int32{}, tuples: make([]index, len(l.tables))}
+	b := &builder{batch: wire.Batch{Dataset: string(l.dataset)}, tuples: make([]index, len(l.tables))}
 	for i, t := range l.tables {
 		b.batch.Tables = append(b.batch.Tables, wire.Table{Name: t.name, Columns: l.columns[i]})
 	}
@@ -113,10 +114,10 @@ func (l *layout[T]) members() []string {
 
 // reset empties the batch once it was handed on.
 func (b *builder) reset() {
-	clear(b.texts)
 	clear(b.batch.Texts)
 	b.batch.Texts, b.batch.Lists, b.batch.Rows = b.batch.Texts[:0], b.batch.Lists[:0], b.batch.Rows[:0]
 	b.batch.Rejected, b.batch.Parts = nil, nil
+	b.texts.reset()
 	b.lists.reset()
 	for i := range b.tuples {
 		b.batch.Tables[i].Cells = b.batch.Tables[i].Cells[:0]
@@ -132,10 +133,8 @@ func (b *builder) empty() bool {
 }
 
 func (b *builder) text(s string) int32 {
-	at, known := b.texts[s]
+	at, known := b.texts.find(hashText(s), func(i int32) bool { return b.batch.Texts[i] == s })
 	if !known {
-		at = int32(len(b.batch.Texts))
-		b.texts[s] = at
 		b.batch.Texts = append(b.batch.Texts, s)
 		b.bytes += len(s)
 	}
@@ -152,7 +151,9 @@ func (b *builder) cell(t defender.Text) int32 {
 // listed interns the list whose cells stand in b.cells from the given position on.
 func (b *builder) listed(from int) int32 {
 	list := b.cells[from:]
-	at, known := b.lists.find(list, func(i int32) []int32 { return b.batch.Lists[i] })
+	var hash uint64
+	hash, b.key = hashCells(list, b.key)
+	at, known := b.lists.find(hash, func(i int32) bool { return slices.Equal(b.batch.Lists[i], list) })
 	if !known {
 		b.batch.Lists = append(b.batch.Lists, slices.Clone(list))
 		b.bytes += 4 * len(list)
@@ -164,7 +165,9 @@ func (b *builder) listed(from int) int32 {
 // tuple interns the cells for table i.
 func (b *builder) tuple(i int) int32 {
 	t := &b.batch.Tables[i]
-	at, known := b.tuples[i].find(b.cells, func(i int32) []int32 { return t.Tuple(int64(i)) })
+	var hash uint64
+	hash, b.key = hashCells(b.cells, b.key)
+	at, known := b.tuples[i].find(hash, func(i int32) bool { return slices.Equal(t.Tuple(int64(i)), b.cells) })
 	if !known {
 		t.Cells = append(t.Cells, b.cells...)
 		b.bytes += 4 * len(b.cells)

@@ -1,63 +1,70 @@
 package gather
 
 import (
+	"encoding/binary"
 	"hash/maphash"
-	"slices"
 )
 
-// index finds tuples of small integers that are kept elsewhere, in the order in which
-// they came. Unlike a map it copies no keys and is emptied without giving memory back.
+// index finds texts, lists and tuples that are kept elsewhere, numbered in the order in
+// which they came. Unlike a map it holds no keys, and is emptied without giving memory back.
 type index struct {
-	slots     []int32 // a power of two of them; position + 1, 0 = free
-	count     int32
-	followers []int32 // by position of the tuple before: the tuple that went with it last + 1
-	key       []byte
+	slots     []uint64 // a power of two of them; 32 bits of hash, then the number + 1; 0 = free
+	count     int
+	followers []int32 // by the number of what came before: the number that went with it last + 1
 }
 
-var indexSeed = maphash.MakeSeed()
+var seed = maphash.MakeSeed()
+
+func hashText(s string) uint64 { return maphash.String(seed, s) }
+
+// hashCells uses key as its memory and gives it back.
+func hashCells(cells []int32, key []byte) (uint64, []byte) {
+	key = key[:0]
+	for _, c := range cells {
+		key = binary.LittleEndian.AppendUint32(key, uint32(c))
+	}
+	return maphash.Bytes(seed, key), key
+}
 
 func (x *index) reset() {
 	clear(x.slots)
 	x.count, x.followers = 0, x.followers[:0]
 }
 
-// find gives the position of a tuple. One that is not known takes the next position; the
-// caller keeps it there. at gives the tuples known.
-func (x *index) find(tuple []int32, at func(int32) []int32) (position int32, known bool) {
-	if int(x.count)*4 >= len(x.slots)*3 {
-		x.grow(at)
+// find gives the number of what has this hash and is the same. What is not known takes
+// the next number; the caller keeps it.
+func (x *index) find(hash uint64, same func(int32) bool) (number int32, known bool) {
+	if x.count*4 >= len(x.slots)*3 {
+		x.grow()
 	}
-	slot := x.slot(tuple)
-	for ; x.slots[slot] != 0; slot = (slot + 1) & (len(x.slots) - 1) {
-		if position := x.slots[slot] - 1; slices.Equal(at(position), tuple) {
-			return position, true
+	hash >>= 32
+	slot := hash & uint64(len(x.slots)-1)
+	for ; x.slots[slot] != 0; slot = (slot + 1) & uint64(len(x.slots)-1) {
+		if number := int32(uint32(x.slots[slot])) - 1; x.slots[slot]>>32 == hash && same(number) {
+			return number, true
 		}
 	}
 	x.count++
-	x.slots[slot] = x.count
-	return x.count - 1, false
+	x.slots[slot] = hash<<32 | uint64(x.count)
+	return int32(x.count - 1), false
 }
 
-func (x *index) slot(tuple []int32) int {
-	x.key = x.key[:0]
-	for _, v := range tuple {
-		x.key = append(x.key, byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
-	}
-	return int(maphash.Bytes(indexSeed, x.key)) & (len(x.slots) - 1)
-}
-
-func (x *index) grow(at func(int32) []int32) {
-	x.slots = make([]int32, max(64, 2*len(x.slots)))
-	for position := range x.count {
-		slot := x.slot(at(position))
-		for x.slots[slot] != 0 {
-			slot = (slot + 1) & (len(x.slots) - 1)
+func (x *index) grow() {
+	old := x.slots
+	x.slots = make([]uint64, max(64, 2*len(old)))
+	for _, s := range old {
+		if s == 0 {
+			continue
 		}
-		x.slots[slot] = position + 1
+		slot := s >> 32 & uint64(len(x.slots)-1)
+		for x.slots[slot] != 0 {
+			slot = (slot + 1) & uint64(len(x.slots)-1)
+		}
+		x.slots[slot] = s
 	}
 }
 
-// follower is the tuple that went with one of the table before the last time; -1 = none.
+// follower is the number that went with an earlier one the last time; -1 = none.
 func (x *index) follower(before int32) int32 {
 	if int(before) >= len(x.followers) {
 		return -1
@@ -65,9 +72,9 @@ func (x *index) follower(before int32) int32 {
 	return x.followers[before] - 1
 }
 
-func (x *index) follow(before, position int32) {
+func (x *index) follow(before, number int32) {
 	for int(before) >= len(x.followers) {
 		x.followers = append(x.followers, 0)
 	}
-	x.followers[before] = position + 1
+	x.followers[before] = number + 1
 }
