@@ -7,15 +7,18 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"muster"
 	"muster/internal/control"
+	"muster/internal/defender"
 	"muster/internal/defender/emulator"
 	"muster/internal/ingest"
 	"muster/internal/wire"
+	"muster/internal/worker"
 )
 
 // TestDatabaseRefused: a database of a newer program and one of another program are
@@ -65,9 +68,10 @@ func execute(t *testing.T, db, statement string) {
 	}
 }
 
-// holder is another process that has claimed the reading of a connector's run.
+// holder is another process that works on a connector's run.
 type holder struct {
 	board *control.Board
+	sink  *ingest.Sink
 	lease wire.Lease
 	now   time.Time
 }
@@ -86,17 +90,24 @@ func (f *farSide) hold(db string, at time.Time) *holder {
 	})
 	h := &holder{now: at}
 	log := slog.New(slog.DiscardHandler)
-	desk := control.New(store, ingest.New(store, func() time.Time { return h.now }, log), func() time.Time { return h.now }, log)
+	now := func() time.Time { return h.now }
+	h.sink = ingest.New(store, now, log)
+	desk := control.New(store, h.sink, now, log)
 	id, err := desk.Start(ctx, "default", "sync", muster.Settings{TenantID: f.server.TenantID(), ClientID: f.server.ClientID(), Cloud: "commercial",
 		LoginURL: f.server.LoginURL(), APIURL: f.server.APIURL(), Datasets: muster.DefaultDatasets()}, false)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	h.board = desk.Board(id)
-	if h.lease, _, err = h.board.Claim(ctx); err != nil {
-		f.t.Fatal(err)
-	}
 	return h
+}
+
+func (h *holder) claim(t *testing.T) {
+	t.Helper()
+	var err error
+	if h.lease, _, err = h.board.Claim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestConnectorBusy: a connector that somebody gathers, and shows it, is refused; nothing
@@ -106,6 +117,7 @@ func TestConnectorBusy(t *testing.T) {
 	f := newFarSide(t, emulator.Options{Devices: 10, Seed: 42})
 	db := tempDatabase(t)
 	h := f.hold(db, f.now)
+	h.claim(t)
 	alive := func() {
 		h.now = h.now.Add(time.Millisecond)
 		if _, err := h.board.Renew(t.Context(), h.lease, wire.Progress{}); err != nil {
@@ -138,6 +150,7 @@ func TestSilentHolder(t *testing.T) {
 	f.sync(clean)
 	const left = 400 * time.Millisecond // of the holder's lease of 15 s
 	h := f.hold(db, f.now.Add(left-15*time.Second))
+	h.claim(t)
 	began := time.Now()
 	base := f.now
 	a := App{Args: append([]string{"sync", "--db", "sqlite:" + db}, f.flags()...), Stdout: t.Output(), Stderr: t.Output(), Getenv: func(string) string { return "" },
@@ -153,6 +166,50 @@ func TestSilentHolder(t *testing.T) {
 	}
 	if runs := f.export(db, "runs"); len(runs) != 1 || runs[0]["state"] != "succeeded" {
 		t.Errorf("runs %v, want the one that was taken over", runs)
+	}
+	if f.exports(db) != f.exports(clean) {
+		t.Error("the data differ from a clean run's")
+	}
+}
+
+// vanished is the board of a process that dies: nobody hears of its end.
+type vanished struct{ worker.Board }
+
+func (vanished) Finish(context.Context, wire.Lease, wire.Outcome) error { return nil }
+
+// TestLostReading: a run whose reader has died goes on where it stopped: what was read
+// whole is not fetched again, and the data are those of a run without the fault.
+func TestLostReading(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 1)
+	x := &fault{path: "/VaExport/", passes: 2, answer: hang(asked)}
+	f := newFarSide(t, emulator.Options{Devices: 20, Seed: 46}, func(o *emulator.ServerOptions) { o.Faults, o.PartMachines = x.wrap, 5 })
+	clean, db := tempDatabase(t), tempDatabase(t)
+	f.sync(clean)
+	x.on.Store(true)
+	h := f.hold(db, f.now.Add(-15*time.Second))
+	a := App{Now: func() time.Time { return f.now }, log: slog.New(slog.DiscardHandler)}
+	dying, die := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		die()
+	}()
+	w := worker.Worker{Board: vanished{h.board}, Sink: h.sink, Source: a.source(credential{secret: defender.Secret(f.server.Secret()), cas: f.server.CAPEM()}), Log: a.log}
+	if err := w.Once(dying); err != nil {
+		t.Fatal(err)
+	}
+	x.on.Store(false)
+	calls := len(f.server.Calls())
+	run := f.sync(db)
+	for _, call := range f.server.Calls()[calls:] {
+		for _, read := range []string{"/api/machines", "/api/deviceavinfo", "SoftwareInventory"} {
+			if call.Path == read || strings.Contains(call.Path, read) && strings.HasPrefix(call.Path, "/blobs/") {
+				t.Errorf("%s was fetched again", call.Path)
+			}
+		}
+	}
+	if d := run.Datasets[muster.Machines]; d.Read != 20 || d.New == 0 {
+		t.Errorf("machines that the lost process has read: %+v", d)
 	}
 	if f.exports(db) != f.exports(clean) {
 		t.Error("the data differ from a clean run's")
