@@ -49,50 +49,64 @@ func compareRecords(a, b record) int {
 
 // segmentWriter collects records until they are worth a segment.
 type segmentWriter struct {
-	records []record
-	arena   []byte   // the block that payloads are copied to
-	used    [][]byte // blocks before it
-	free    [][]byte // blocks of an earlier segment
+	entries []entry
+	blocks  [][]byte // of payloads; all but the last are done with
+	spare   [][]byte // blocks of an earlier segment
 	bytes   int
 }
 
-const arenaBlock = 1 << 20
+// entry is a record whose payload stands in a block: 24 bytes and no pointer, because
+// there are hundreds of thousands of them.
+type entry struct {
+	key, item uint64
+	at        uint32 // block and offset in it
+	size      uint32
+}
+
+const (
+	blockBits  = 20
+	blockBytes = 1 << blockBits
+)
+
+func (w *segmentWriter) payload(e *entry) []byte {
+	from := e.at & (blockBytes - 1)
+	return w.blocks[e.at>>blockBits][from : from+e.size]
+}
 
 func (w *segmentWriter) add(key, item uint64, payload []byte) {
-	if cap(w.arena)-len(w.arena) < len(payload) {
+	last := len(w.blocks) - 1
+	if last < 0 || len(w.blocks[last])+len(payload) >= blockBytes { // never full, so that an offset fits its bits
 		w.nextBlock(len(payload))
+		last++
 	}
-	from := len(w.arena)
-	w.arena = append(w.arena, payload...)
-	w.records = append(w.records, record{key, item, w.arena[from:len(w.arena):len(w.arena)]})
+	at := uint32(last<<blockBits | len(w.blocks[last]))
+	w.blocks[last] = append(w.blocks[last], payload...)
+	w.entries = append(w.entries, entry{key, item, at, uint32(len(payload))})
 	w.bytes += len(payload)
 }
 
-// nextBlock begins a block with room for size bytes; nothing is copied.
+// nextBlock begins a block. A payload larger than one has its own.
 func (w *segmentWriter) nextBlock(size int) {
-	if w.arena != nil {
-		w.used = append(w.used, w.arena)
-	}
-	if last := len(w.free) - 1; last >= 0 && size <= arenaBlock {
-		w.arena, w.free = w.free[last], w.free[:last]
+	if last := len(w.spare) - 1; last >= 0 && size <= blockBytes {
+		w.blocks, w.spare = append(w.blocks, w.spare[last]), w.spare[:last]
 		return
 	}
-	w.arena = make([]byte, 0, max(arenaBlock, size))
+	w.blocks = append(w.blocks, make([]byte, 0, max(blockBytes, size)))
 }
 
 // clear forgets what was written and keeps the memory for the next segment.
 func (w *segmentWriter) clear() {
-	for _, block := range append(w.used, w.arena) {
-		if cap(block) == arenaBlock {
-			w.free = append(w.free, block[:0])
+	for _, block := range w.blocks {
+		if cap(block) == blockBytes {
+			w.spare = append(w.spare, block[:0])
 		}
 	}
-	clear(w.records)
-	w.records, w.arena, w.used, w.bytes = w.records[:0], nil, w.used[:0], 0
+	clear(w.blocks)
+	w.entries, w.blocks, w.bytes = w.entries[:0], w.blocks[:0], 0
 }
 
 func (w *segmentWriter) full() bool {
-	return len(w.records) >= segmentRecords || w.bytes >= segmentBytes
+	return len(w.entries) >= segmentRecords || w.bytes >= segmentBytes
 }
 
 // The window is no larger than what is packed at once: the default costs 8 MB.
@@ -101,29 +115,39 @@ var decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDe
 
 // chunks sorts what was collected, encodes it and starts anew.
 func (w *segmentWriter) chunks() (chunks [][]byte, records int) {
-	slices.SortFunc(w.records, compareRecords)
-	var raw []byte
-	var last record
+	slices.SortFunc(w.entries, func(a, b entry) int {
+		switch {
+		case a.key != b.key:
+			return cmp.Compare(a.key, b.key)
+		case a.item != b.item:
+			return cmp.Compare(a.item, b.item)
+		}
+		return bytes.Compare(w.payload(&b), w.payload(&a))
+	})
+	var raw, packed []byte
+	var last entry
 	flush := func() {
 		if len(raw) > 0 {
-			chunks = append(chunks, encoder.EncodeAll(raw, nil))
+			packed = encoder.EncodeAll(raw, packed[:0])
+			chunks = append(chunks, slices.Clone(packed))
 		}
-		raw, last = raw[:0], record{}
+		raw, last = raw[:0], entry{}
 	}
-	for _, r := range w.records {
-		raw = binary.AppendUvarint(raw, r.key-last.key)
-		if r.key != last.key {
+	for i := range w.entries {
+		e := &w.entries[i]
+		raw = binary.AppendUvarint(raw, e.key-last.key)
+		if e.key != last.key {
 			last.item = 0
 		}
-		raw = binary.AppendUvarint(raw, r.item-last.item)
-		raw = binary.AppendUvarint(raw, uint64(len(r.payload)))
-		raw = append(raw, r.payload...)
-		if last = r; len(raw) >= chunkBytes {
+		raw = binary.AppendUvarint(raw, e.item-last.item)
+		raw = binary.AppendUvarint(raw, uint64(e.size))
+		raw = append(raw, w.payload(e)...)
+		if last = *e; len(raw) >= chunkBytes {
 			flush()
 		}
 	}
 	flush()
-	records = len(w.records)
+	records = len(w.entries)
 	w.clear()
 	return chunks, records
 }
