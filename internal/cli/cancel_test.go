@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"database/sql"
+	"io"
 	"net/http"
 	"regexp"
 	"sync/atomic"
@@ -40,6 +41,7 @@ func hang(asked chan<- struct{}) func(http.ResponseWriter, *http.Request, http.H
 		case asked <- struct{}{}:
 		default:
 		}
+		_, _ = io.Copy(io.Discard, r.Body) // the end of a connection is noticed only behind the body
 		<-r.Context().Done()
 	}
 }
