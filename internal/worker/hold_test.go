@@ -77,6 +77,7 @@ func TestHold(t *testing.T) {
 				began := time.Now()
 				go h.renew(ctx, lost)
 				<-ctx.Done()
+				synctest.Wait()
 				if cause := context.Cause(ctx); !errors.Is(cause, c.cause) {
 					t.Errorf("stopped for %v, want %v", cause, c.cause)
 				}
