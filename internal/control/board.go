@@ -45,7 +45,8 @@ func (b *Board) Claim(ctx context.Context) (wire.Lease, wire.Job, error) {
 
 // Renew implements worker.Board.
 func (b *Board) Renew(ctx context.Context, l wire.Lease, p wire.Progress) (wire.Order, error) {
-	return b.stores.Renew(ctx, l, b.now().Add(leaseTime), p)
+	now := b.now()
+	return b.stores.Renew(ctx, l, now, now.Add(leaseTime), p)
 }
 
 // exportWindows are Microsoft's limits on the export endpoints (mde-api §4).

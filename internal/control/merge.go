@@ -46,7 +46,8 @@ func (c *Control) hold(ctx context.Context, lost context.CancelCauseFunc, l wire
 			return
 		case <-tick.C:
 		}
-		order, err := c.stores.RenewMerge(ctx, l, c.now().Add(leaseTime))
+		now := c.now()
+		order, err := c.stores.RenewMerge(ctx, l, now, now.Add(leaseTime))
 		switch {
 		case errors.Is(err, muster.ErrLeaseLost):
 			lost(err)

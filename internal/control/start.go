@@ -60,7 +60,7 @@ func (c *Control) sameTenant(ctx context.Context, name string, s muster.Settings
 func (c *Control) takeOver(ctx context.Context, connector muster.Connector) error {
 	var seen *store.RunHead
 	for {
-		head, active, err := c.stores.ActiveRun(ctx, connector.ID)
+		head, held, active, err := c.stores.ActiveRun(ctx, connector.ID, c.now())
 		if err != nil || !active {
 			return err
 		}
@@ -68,7 +68,7 @@ func (c *Control) takeOver(ctx context.Context, connector muster.Connector) erro
 			return busy(connector.Name)
 		}
 		first := seen == nil
-		if seen = &head; first && head.State == muster.Merging || head.LeaseUntil.After(c.now()) {
+		if seen = &head; first && head.State == muster.Merging || held {
 			// A merge that nobody holds yet may be about to be claimed by its own process.
 			if err := wait(ctx, lookEvery); err != nil {
 				return err

@@ -27,7 +27,7 @@ type RunHead struct {
 	Tenant          int64  // 0 before the first sign-in
 	TenantGUID      string // the token's tid
 	Fence           int64
-	LeaseUntil      time.Time
+	LeaseUntil      time.Time // by the clock that leases go by; only to be compared with another
 	Lost            int
 	CancelAsked     bool
 	SettingsVersion int64
@@ -35,12 +35,16 @@ type RunHead struct {
 
 // Runs remembers what is gathered. Moves that the run's state does not allow are
 // muster.ErrConflict; a lease that somebody else has taken over is muster.ErrLeaseLost.
+//
+// A lease lasts from now until until, both by the caller's clock. Where several machines
+// share the database, its own clock decides when that time has passed; else it is the
+// now of whoever asks.
 type Runs interface {
 	// QueueRun queues a run, or returns the one that is queued already, first one that lost
 	// its worker. Asking for a full read makes a queued run full.
 	QueueRun(ctx context.Context, connector int64, trigger string, full bool, now time.Time) (int64, error)
-	// ActiveRun is the connector's dispatched, running or merging run.
-	ActiveRun(ctx context.Context, connector int64) (RunHead, bool, error)
+	// ActiveRun is the connector's dispatched, running or merging run, and whether somebody holds it.
+	ActiveRun(ctx context.Context, connector int64, now time.Time) (h RunHead, held, active bool, err error)
 	Run(ctx context.Context, id int64) (RunHead, error)
 	// ClaimReading takes a queued run while no other of its connector is under way, ClaimMerge one
 	// whose reading has ended or whose merge's lease has run out, which counts as Lost. Two callers
@@ -52,9 +56,9 @@ type Runs interface {
 	// of the run had is muster.ErrConflict.
 	BindTenant(ctx context.Context, l wire.Lease, tenant string) error
 	// Renew moves the lease's end. The traffic is that of this lease so far; Report adds up all.
-	Renew(ctx context.Context, l wire.Lease, until time.Time, p wire.Progress) (wire.Order, error)
+	Renew(ctx context.Context, l wire.Lease, now, until time.Time, p wire.Progress) (wire.Order, error)
 	// RenewMerge moves the end of a merge's lease.
-	RenewMerge(ctx context.Context, l wire.Lease, until time.Time) (wire.Order, error)
+	RenewMerge(ctx context.Context, l wire.Lease, now, until time.Time) (wire.Order, error)
 	// AskCancel ends a queued run; the holder of any other is told at its next renewal.
 	AskCancel(ctx context.Context, run int64, now time.Time) error
 	// EndReading records the outcome: to merging, or to failed or cancelled. The lease ends with it.

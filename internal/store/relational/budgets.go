@@ -19,7 +19,7 @@ func (s *Store) Reserve(ctx context.Context, key store.BudgetKey, n int, windows
 			return 0, fmt.Errorf("%d calls never fit into %d within %s: %w", n, w.Calls, w.Span, muster.ErrInvalid)
 		}
 	}
-	err = s.update(ctx, func(tx *transaction) error {
+	err = s.update(ctx, func(tx *Tx) error {
 		var list string
 		err := tx.QueryRowContext(ctx, `INSERT INTO rate_budget (tenant, client, endpoint, calls) VALUES ($1, $2, $3, '[]')
 			ON CONFLICT (tenant, client, endpoint) DO UPDATE SET calls = rate_budget.calls RETURNING calls`, key.Tenant, key.Client, key.Endpoint).Scan(&list)

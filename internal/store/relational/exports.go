@@ -26,7 +26,7 @@ func (s *Store) Tenants(ctx context.Context) ([]string, error) {
 
 // ListedMachines implements store.Exports.
 func (s *Store) ListedMachines(ctx context.Context, fn func(store.ListedMachine)) error {
-	return s.view(ctx, func(tx *transaction) error {
+	return s.view(ctx, func(tx *Tx) error {
 		var all []store.ListedMachine
 		err := each(ctx, tx, func(rows *sql.Rows) error {
 			var m store.ListedMachine
@@ -71,7 +71,7 @@ func (s *Store) ListedMachines(ctx context.Context, fn func(store.ListedMachine)
 	})
 }
 
-func connectorNames(ctx context.Context, q queryer) (map[int64]string, error) {
+func connectorNames(ctx context.Context, q Queryer) (map[int64]string, error) {
 	names := map[int64]string{}
 	err := each(ctx, q, func(rows *sql.Rows) error {
 		var id int64
@@ -87,8 +87,8 @@ func connectorNames(ctx context.Context, q queryer) (map[int64]string, error) {
 func (s *Store) RowsOf(ctx context.Context, kind store.ItemKind, d muster.Dataset, machines []int64, fn func(store.Item)) (map[int64]time.Time, error) {
 	t := itemTables[kind]
 	confirmed := make(map[int64]time.Time, len(machines))
-	err := s.view(ctx, func(tx *transaction) error {
-		return inIDs(machines, func(list string, args []any) error {
+	err := s.view(ctx, func(tx *Tx) error {
+		return inIDs(tx.engine, machines, func(condition string, args []any) error {
 			err := each(ctx, tx, func(rows *sql.Rows) error {
 				var i store.Item
 				if err := scanItem(rows, &i); err != nil {
@@ -96,7 +96,7 @@ func (s *Store) RowsOf(ctx context.Context, kind store.ItemKind, d muster.Datase
 				}
 				fn(i)
 				return nil
-			}, fmt.Sprintf(`SELECT %s FROM %s WHERE machine_id IN %s ORDER BY machine_id, %s`, t.columns(), kind, list, t.item), args...)
+			}, fmt.Sprintf(`SELECT %s FROM %s WHERE machine_id %s ORDER BY machine_id, %s`, t.columns(), kind, condition, t.item), args...)
 			if err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func (s *Store) RowsOf(ctx context.Context, kind store.ItemKind, d muster.Datase
 				err := rows.Scan(&machine, &at)
 				confirmed[machine] = fromMicros(at)
 				return err
-			}, fmt.Sprintf(`SELECT machine_id, last_confirmed FROM machine_dataset WHERE machine_id IN %s AND dataset = $%d`, list, len(args)+1), append(args, string(d))...)
+			}, fmt.Sprintf(`SELECT machine_id, last_confirmed FROM machine_dataset WHERE machine_id %s AND dataset = $%d`, condition, len(args)+1), append(args, string(d))...)
 		})
 	})
 	return confirmed, err
@@ -114,8 +114,8 @@ func (s *Store) RowsOf(ctx context.Context, kind store.ItemKind, d muster.Datase
 
 // OpenFindings implements store.Exports.
 func (s *Store) OpenFindings(ctx context.Context, machines []int64, fn func(store.OpenFinding)) error {
-	return s.view(ctx, func(tx *transaction) error {
-		return inIDs(machines, func(list string, args []any) error {
+	return s.view(ctx, func(tx *Tx) error {
+		return inIDs(tx.engine, machines, func(condition string, args []any) error {
 			return each(ctx, tx, func(rows *sql.Rows) error {
 				var f store.OpenFinding
 				if err := rows.Scan(&f.Machine, &f.Exposure, &f.Facts); err != nil {
@@ -123,15 +123,15 @@ func (s *Store) OpenFindings(ctx context.Context, machines []int64, fn func(stor
 				}
 				fn(f)
 				return nil
-			}, `SELECT machine_id, exposure_id, facts_id FROM finding WHERE closed_at IS NULL AND machine_id IN `+list+` ORDER BY machine_id`, args...)
+			}, `SELECT machine_id, exposure_id, facts_id FROM finding WHERE closed_at IS NULL AND machine_id `+condition+` ORDER BY machine_id`, args...)
 		})
 	})
 }
 
 // ChangesOf implements store.Exports.
 func (s *Store) ChangesOf(ctx context.Context, machines []int64, fn func(store.Change)) error {
-	return s.view(ctx, func(tx *transaction) error {
-		return inIDs(machines, func(list string, args []any) error {
+	return s.view(ctx, func(tx *Tx) error {
+		return inIDs(tx.engine, machines, func(condition string, args []any) error {
 			return each(ctx, tx, func(rows *sql.Rows) error {
 				var c store.Change
 				var at sql.NullInt64
@@ -141,7 +141,7 @@ func (s *Store) ChangesOf(ctx context.Context, machines []int64, fn func(store.C
 				c.At = fromMicros(at)
 				fn(c)
 				return nil
-			}, `SELECT machine_id, at, attribute, old, new FROM attribute_change WHERE machine_id IN `+list, args...)
+			}, `SELECT machine_id, at, attribute, old, new FROM attribute_change WHERE machine_id `+condition, args...)
 		})
 	})
 }

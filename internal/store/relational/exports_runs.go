@@ -12,7 +12,7 @@ import (
 // RunsAbove implements store.Exports.
 func (s *Store) RunsAbove(ctx context.Context, id int64, limit int) ([]muster.Run, error) {
 	var all []muster.Run
-	err := s.view(ctx, func(tx *transaction) error {
+	err := s.view(ctx, func(tx *Tx) error {
 		err := each(ctx, tx, func(rows *sql.Rows) error {
 			r, err := scanExportRun(rows)
 			all = append(all, r)

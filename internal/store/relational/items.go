@@ -22,10 +22,16 @@ var itemTables = map[store.ItemKind]itemTable{
 	store.Configurations:    {"configuration_id", "lag"},
 }
 
-const itemColumns = 8
+// rows are the columns that scanItem and itemValues go by.
+func (t itemTable) rows() []Column {
+	return []Column{
+		{"machine_id", Integers}, {t.item, Integers}, {"facts_id", Integers}, {"evidence", Bytes}, {t.number, Integers}, {"closed_at", Integers}, {"confirmed", Integers}, {"reopened", Integers},
+	}
+}
 
 func (t itemTable) columns() string {
-	return fmt.Sprintf("machine_id, %s, facts_id, evidence, %s, closed_at, confirmed, reopened", t.item, t.number)
+	r := Rows{Columns: t.rows()}
+	return r.Names("")
 }
 
 func scanItem(rows *sql.Rows, i *store.Item) error {
@@ -56,7 +62,7 @@ func itemValues(i *store.Item, args []any) []any {
 // Items implements store.Merge.
 func (s *Store) Items(ctx context.Context, kind store.ItemKind, machines []int64, fn func(store.Item)) error {
 	t := itemTables[kind]
-	return inIDs(machines, func(list string, args []any) error {
+	return inIDs(s.engine, machines, func(condition string, args []any) error {
 		return s.each(ctx, func(rows *sql.Rows) error {
 			var i store.Item
 			if err := scanItem(rows, &i); err != nil {
@@ -64,31 +70,31 @@ func (s *Store) Items(ctx context.Context, kind store.ItemKind, machines []int64
 			}
 			fn(i)
 			return nil
-		}, fmt.Sprintf(`SELECT %s FROM %s WHERE machine_id IN %s ORDER BY machine_id, %s`, t.columns(), kind, list, t.item), args...)
+		}, fmt.Sprintf(`SELECT %s FROM %s WHERE machine_id %s ORDER BY machine_id, %s`, t.columns(), kind, condition, t.item), args...)
 	})
 }
 
 // MergeItems implements store.Merge.
 func (s *Store) MergeItems(ctx context.Context, st store.ItemStep) error {
-	return s.step(ctx, st.Step, func(tx *transaction) error {
+	return s.step(ctx, st.Step, func(tx *Tx) error {
 		for _, kind := range slices.Sorted(maps.Keys(st.Items)) {
 			items, t := st.Items[kind], itemTables[kind]
-			head := fmt.Sprintf(`INSERT INTO %s (%s)`, kind, t.columns())
-			tail := fmt.Sprintf(`ON CONFLICT (machine_id, %s) DO UPDATE SET facts_id = excluded.facts_id, evidence = excluded.evidence, %s = excluded.%s,
-				closed_at = excluded.closed_at, confirmed = excluded.confirmed, reopened = excluded.reopened`, t.item, t.number, t.number)
-			err := tx.insertRows(ctx, head, tail, itemColumns, len(items), func(i int, args []any) []any { return itemValues(&items[i], args) })
+			err := tx.insert(ctx, Rows{Table: string(kind), Columns: t.rows(), Keys: 2, Conflict: Replace, N: len(items), Values: func(i int, args []any) []any {
+				return itemValues(&items[i], args)
+			}})
 			if err != nil {
 				return err
 			}
 		}
-		err := tx.insertRows(ctx, `INSERT INTO item_event (machine_id, kind, item_id, at, event, facts_id)`, `ON CONFLICT DO NOTHING`, 6, len(st.Events), func(i int, args []any) []any {
+		columns := []Column{{"machine_id", Integers}, {"kind", Texts}, {"item_id", Integers}, {"at", Integers}, {"event", Texts}, {"facts_id", Integers}}
+		err := tx.insert(ctx, Rows{Table: "item_event", Columns: columns, Keys: 5, Conflict: Keep, N: len(st.Events), Values: func(i int, args []any) []any {
 			e := &st.Events[i]
 			var facts any
 			if e.Facts != 0 {
 				facts = e.Facts
 			}
 			return append(args, e.Machine, string(e.Kind), e.ID, e.At.UnixMicro(), e.Event, facts)
-		})
+		}})
 		if err != nil {
 			return err
 		}
@@ -96,28 +102,53 @@ func (s *Store) MergeItems(ctx context.Context, st store.ItemStep) error {
 	})
 }
 
-// MergeCatalogue implements store.Merge.
+// described is a row of the catalogue as it is stored.
+type described struct {
+	attributes, changed any // nil = never
+}
+
+// MergeCatalogue implements store.Merge. What was described once stays so when the source
+// does not know it any more.
 func (s *Store) MergeCatalogue(ctx context.Context, st store.Step, entries []store.CatalogueRow, at time.Time) error {
-	return s.step(ctx, st, func(tx *transaction) error {
-		update, err := tx.PrepareContext(ctx, `UPDATE cve SET attributes = COALESCE($2, attributes), asked_at = $3,
-			changed_at = CASE WHEN COALESCE($2, attributes) = attributes OR $2 IS NULL THEN changed_at ELSE $3 END WHERE id = $1`)
+	return s.step(ctx, st, func(tx *Tx) error {
+		known, err := catalogue(ctx, tx, entries)
 		if err != nil {
 			return err
 		}
-		defer update.Close()
-		for _, r := range entries {
-			if _, err := update.ExecContext(ctx, r.CVE, text(r.Attributes), at.UnixMicro()); err != nil {
-				return err
+		columns := []Column{{"id", Integers}, {"attributes", Texts}, {"asked_at", Integers}, {"changed_at", Integers}}
+		return tx.update(ctx, Rows{Table: "cve", Columns: columns, Keys: 1, N: len(entries), Values: func(i int, args []any) []any {
+			e := known[entries[i].CVE]
+			if attributes := text(entries[i].Attributes); attributes != nil && attributes != e.attributes {
+				e = described{attributes, at.UnixMicro()}
 			}
-		}
-		return nil
+			return append(args, entries[i].CVE, e.attributes, at.UnixMicro(), e.changed)
+		}})
 	})
+}
+
+func catalogue(ctx context.Context, tx *Tx, entries []store.CatalogueRow) (map[int64]described, error) {
+	ids := make([]int64, len(entries))
+	for i := range entries {
+		ids[i] = entries[i].CVE
+	}
+	known := make(map[int64]described, len(ids))
+	err := inIDs(tx.engine, ids, func(condition string, args []any) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var id int64
+			var attributes sql.NullString
+			var changed sql.NullInt64
+			err := rows.Scan(&id, &attributes, &changed)
+			known[id] = described{orNull(attributes.String), micros(fromMicros(changed))}
+			return err
+		}, `SELECT id, attributes, changed_at FROM cve WHERE id `+condition, args...)
+	})
+	return known, err
 }
 
 // CatalogueRows implements store.Merge.
 func (s *Store) CatalogueRows(ctx context.Context, cves []int64) (map[int64][]byte, error) {
 	found := make(map[int64][]byte, len(cves))
-	err := inIDs(cves, func(list string, args []any) error {
+	err := inIDs(s.engine, cves, func(condition string, args []any) error {
 		return s.each(ctx, func(rows *sql.Rows) error {
 			var id int64
 			var attributes sql.NullString
@@ -126,7 +157,7 @@ func (s *Store) CatalogueRows(ctx context.Context, cves []int64) (map[int64][]by
 				found[id] = []byte(attributes.String)
 			}
 			return err
-		}, `SELECT id, attributes FROM cve WHERE id IN `+list, args...)
+		}, `SELECT id, attributes FROM cve WHERE id `+condition, args...)
 	})
 	return found, err
 }

@@ -12,25 +12,28 @@ import (
 	"muster/internal/wire"
 )
 
+// A lease begins and runs out by the engine's clock: the caller says how long it lasts.
+
 // ClaimReading implements store.Runs. Reading starts at once where it is claimed, so the
 // run passes dispatched within this transaction. The first claim fixes the settings; a
 // run that lost its worker keeps those under which it has staged.
 func (s *Store) ClaimReading(ctx context.Context, run int64, now, until time.Time) (wire.Lease, store.RunHead, error) {
-	return s.claim(ctx, run, until, `UPDATE run SET state = 'running', fence = fence + 1, lease_until = $2, started_at = COALESCE(started_at, $3),
+	return s.claim(ctx, run, until, `UPDATE run SET state = 'running', fence = fence + 1, lease_until = `+s.engine.LeaseClock("$2")+` + $3, started_at = COALESCE(started_at, $2),
 			settings = CASE WHEN started_at IS NULL THEN (SELECT c.settings FROM connector c WHERE c.id = run.connector_id) ELSE settings END,
 			settings_version = CASE WHEN started_at IS NULL THEN (SELECT c.settings_version FROM connector c WHERE c.id = run.connector_id) ELSE settings_version END`+keepTraffic+`
-		WHERE id = $1 AND state = 'queued' AND NOT EXISTS (SELECT 1 FROM run o WHERE o.connector_id = run.connector_id AND o.state IN `+active+`)`,
-		run, until.UnixMicro(), now.UnixMicro())
+		WHERE id = $1 AND state = 'queued' AND NOT EXISTS (SELECT 1 FROM run o WHERE o.connector_id = run.connector_id AND o.state IN `+activeStates+`)`,
+		run, now.UnixMicro(), until.Sub(now).Microseconds())
 }
 
 // ClaimMerge implements store.Runs.
 func (s *Store) ClaimMerge(ctx context.Context, run int64, now, until time.Time) (wire.Lease, store.RunHead, error) {
-	return s.claim(ctx, run, until, `UPDATE run SET fence = fence + 1, lease_until = $2, lost = CASE WHEN lease_until > 0 THEN lost + 1 ELSE lost END`+keepTraffic+`
-		WHERE id = $1 AND state = 'merging' AND lease_until <= $3`, run, until.UnixMicro(), now.UnixMicro())
+	clock := s.engine.LeaseClock("$2")
+	return s.claim(ctx, run, until, `UPDATE run SET fence = fence + 1, lease_until = `+clock+` + $3, lost = CASE WHEN lease_until > 0 THEN lost + 1 ELSE lost END`+keepTraffic+`
+		WHERE id = $1 AND state = 'merging' AND lease_until <= `+clock, run, now.UnixMicro(), until.Sub(now).Microseconds())
 }
 
 func (s *Store) claim(ctx context.Context, run int64, until time.Time, query string, args ...any) (lease wire.Lease, h store.RunHead, err error) {
-	err = s.update(ctx, func(tx *transaction) error {
+	err = s.update(ctx, func(tx *Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if err != nil {
 			return err
@@ -48,19 +51,19 @@ func (s *Store) claim(ctx context.Context, run int64, until time.Time, query str
 const keepTraffic = `, calls_before = api_calls, bytes_before = bytes, throttled_before = throttled`
 
 // Renew implements store.Runs.
-func (s *Store) Renew(ctx context.Context, l wire.Lease, until time.Time, p wire.Progress) (wire.Order, error) {
-	return s.renew(ctx, l, `UPDATE run SET lease_until = $2, api_calls = calls_before + $3, bytes = bytes_before + $4, throttled = throttled_before + $5
-		WHERE id = $1 RETURNING cancel_asked`, l.Run, until.UnixMicro(), p.Traffic.APICalls, p.Traffic.Bytes, p.Traffic.Throttled.Microseconds())
+func (s *Store) Renew(ctx context.Context, l wire.Lease, now, until time.Time, p wire.Progress) (wire.Order, error) {
+	return s.renew(ctx, l, `UPDATE run SET lease_until = `+s.engine.LeaseClock("$2")+` + $3, api_calls = calls_before + $4, bytes = bytes_before + $5, throttled = throttled_before + $6
+		WHERE id = $1 RETURNING cancel_asked`, l.Run, now.UnixMicro(), until.Sub(now).Microseconds(), p.Traffic.APICalls, p.Traffic.Bytes, p.Traffic.Throttled.Microseconds())
 }
 
 // RenewMerge implements store.Runs.
-func (s *Store) RenewMerge(ctx context.Context, l wire.Lease, until time.Time) (wire.Order, error) {
-	return s.renew(ctx, l, `UPDATE run SET lease_until = $2 WHERE id = $1 RETURNING cancel_asked`, l.Run, until.UnixMicro())
+func (s *Store) RenewMerge(ctx context.Context, l wire.Lease, now, until time.Time) (wire.Order, error) {
+	return s.renew(ctx, l, `UPDATE run SET lease_until = `+s.engine.LeaseClock("$2")+` + $3 WHERE id = $1 RETURNING cancel_asked`, l.Run, now.UnixMicro(), until.Sub(now).Microseconds())
 }
 
 func (s *Store) renew(ctx context.Context, l wire.Lease, query string, args ...any) (wire.Order, error) {
 	var cancel int64
-	err := s.leased(ctx, l, func(tx *transaction) error { return tx.QueryRowContext(ctx, query, args...).Scan(&cancel) })
+	err := s.leased(ctx, l, func(tx *Tx) error { return tx.QueryRowContext(ctx, query, args...).Scan(&cancel) })
 	if err != nil {
 		return "", err
 	}
@@ -73,11 +76,11 @@ func (s *Store) renew(ctx context.Context, l wire.Lease, query string, args ...a
 // Requeue implements store.Runs.
 func (s *Store) Requeue(ctx context.Context, run int64, now time.Time) (muster.RunState, error) {
 	var state muster.RunState
-	err := s.update(ctx, func(tx *transaction) error {
+	err := s.update(ctx, func(tx *Tx) error {
 		err := tx.QueryRowContext(ctx, `UPDATE run SET lost = lost + 1, lease_until = 0, fence = fence + 1,
 				state = CASE WHEN lost + 1 >= $2 THEN 'abandoned' ELSE 'queued' END,
 				finished_at = CASE WHEN lost + 1 >= $2 THEN $3 ELSE finished_at END
-			WHERE id = $1 AND lease_until <= $3 AND state IN ('dispatched', 'running') RETURNING state`, run, muster.AbandonAfter, now.UnixMicro()).Scan(&state)
+			WHERE id = $1 AND lease_until <= `+s.engine.LeaseClock("$3")+` AND state IN ('dispatched', 'running') RETURNING state`, run, muster.AbandonAfter, now.UnixMicro()).Scan(&state)
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("run %d is not lost: %w", run, muster.ErrConflict)
 		}

@@ -29,12 +29,12 @@ func scanMachine(rows *sql.Rows) (m store.MachineRow, err error) {
 // Machines implements store.Merge.
 func (s *Store) Machines(ctx context.Context, ids []int64) (map[int64]store.MachineRow, error) {
 	found := make(map[int64]store.MachineRow, len(ids))
-	err := inIDs(ids, func(list string, args []any) error {
+	err := inIDs(s.engine, ids, func(condition string, args []any) error {
 		return s.each(ctx, func(rows *sql.Rows) error {
 			m, err := scanMachine(rows)
 			found[m.ID] = m
 			return err
-		}, `SELECT m.id, m.machine_id, d.device_id, m.attributes, `+machineColumns+` FROM machine m LEFT JOIN device d ON d.id = m.device_id WHERE m.id IN `+list, args...)
+		}, `SELECT m.id, m.machine_id, d.device_id, m.attributes, `+machineColumns+` FROM machine m LEFT JOIN device d ON d.id = m.device_id WHERE m.id `+condition, args...)
 	})
 	return found, err
 }
@@ -63,8 +63,8 @@ func (s *Store) ConnectorScopes(ctx context.Context, connector int64, fn func(st
 }
 
 // step runs one merge transaction: lease proved, data written, counts and cursor moved.
-func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *transaction) error) error {
-	return s.leased(ctx, st.Lease, func(tx *transaction) error {
+func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *Tx) error) error {
+	return s.leased(ctx, st.Lease, func(tx *Tx) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
@@ -74,23 +74,22 @@ func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *transaction
 
 // MergeMachines implements store.Merge.
 func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
-	return s.step(ctx, st.Step, func(tx *transaction) error {
+	return s.step(ctx, st.Step, func(tx *Tx) error {
 		devices, err := deviceIDs(ctx, tx, st.Machines)
 		if err != nil {
 			return err
 		}
-		update, err := tx.PrepareContext(ctx, `UPDATE machine SET device_id = $2, attributes = $3, first_seen = $4, last_seen = $5, aad_device_id = $6, merged_into = $7,
-			superseded = $8, listed_at = $9, unseen_since = $10, missing_since = $11 WHERE id = $1`)
+		columns := []Column{
+			{"id", Integers}, {"device_id", Integers}, {"attributes", Texts}, {"first_seen", Integers}, {"last_seen", Integers}, {"aad_device_id", Texts}, {"merged_into", Texts},
+			{"superseded", Integers}, {"listed_at", Integers}, {"unseen_since", Integers}, {"missing_since", Integers},
+		}
+		err = tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(st.Machines), Values: func(i int, args []any) []any {
+			m := &st.Machines[i]
+			return append(args, m.ID, devices[m.Device], text(m.Attributes), micros(m.FirstSeen), micros(m.LastSeen), orNull(m.AADDeviceID), orNull(m.MergedInto),
+				flag(m.Superseded), micros(m.ListedAt), micros(m.UnseenSince), micros(m.MissingSince))
+		}})
 		if err != nil {
 			return err
-		}
-		defer update.Close()
-		for _, m := range st.Machines {
-			_, err := update.ExecContext(ctx, m.ID, devices[m.Device], text(m.Attributes), micros(m.FirstSeen), micros(m.LastSeen), orNull(m.AADDeviceID), orNull(m.MergedInto),
-				flag(m.Superseded), micros(m.ListedAt), micros(m.UnseenSince), micros(m.MissingSince))
-			if err != nil {
-				return err
-			}
 		}
 		if err := saveScopes(ctx, tx, st.Connector, st.Scopes); err != nil {
 			return err
@@ -103,7 +102,7 @@ func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
 }
 
 // deviceIDs adds the machines' devices; a machine without one has no id.
-func deviceIDs(ctx context.Context, tx *transaction, machines []store.MachineRow) (map[string]any, error) {
+func deviceIDs(ctx context.Context, tx *Tx, machines []store.MachineRow) (map[string]any, error) {
 	var names []string
 	for _, m := range machines {
 		if m.Device != "" {
@@ -112,9 +111,9 @@ func deviceIDs(ctx context.Context, tx *transaction, machines []store.MachineRow
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	d := dictionary{table: "device", columns: []column{{"device_id", texts}}}
+	d := dictionary{table: "device", columns: []Column{{"device_id", Texts}}}
 	keys, ids := textKeys(names), make([]int64, len(names))
-	missing, err := d.lookUp(ctx, tx, keys, ids, nil)
+	missing, err := d.lookUp(ctx, tx.engine, tx, keys, ids, nil)
 	if err == nil && len(missing) > 0 {
 		err = d.add(ctx, tx, keys, ids, missing)
 	}
@@ -139,35 +138,37 @@ func orNull(s string) any {
 	return s
 }
 
-func saveScopes(ctx context.Context, tx *transaction, connector int64, scopes []store.ScopeRow) error {
-	return tx.insertRows(ctx, `INSERT INTO machine_scope (machine_id, connector_id, reason, since)`,
-		`ON CONFLICT (machine_id, connector_id) DO UPDATE SET reason = excluded.reason, since = excluded.since`, 4, len(scopes), func(i int, args []any) []any {
-			return append(args, scopes[i].Machine, connector, string(scopes[i].Reason), scopes[i].Since.UnixMicro())
-		})
+func saveScopes(ctx context.Context, tx *Tx, connector int64, scopes []store.ScopeRow) error {
+	columns := []Column{{"machine_id", Integers}, {"connector_id", Integers}, {"reason", Texts}, {"since", Integers}}
+	return tx.insert(ctx, Rows{Table: "machine_scope", Columns: columns, Keys: 2, Conflict: Replace, N: len(scopes), Values: func(i int, args []any) []any {
+		return append(args, scopes[i].Machine, connector, string(scopes[i].Reason), scopes[i].Since.UnixMicro())
+	}})
 }
 
-func forgetAssessments(ctx context.Context, tx *transaction, machines []int64) error {
-	return inIDs(machines, func(list string, args []any) error {
-		_, err := tx.ExecContext(ctx, `UPDATE machine_dataset SET looked_at = NULL, assessed_at = NULL, empty_at = NULL, digest = NULL WHERE machine_id IN `+list, args...)
+func forgetAssessments(ctx context.Context, tx *Tx, machines []int64) error {
+	return inIDs(tx.engine, machines, func(condition string, args []any) error {
+		_, err := tx.ExecContext(ctx, `UPDATE machine_dataset SET looked_at = NULL, assessed_at = NULL, empty_at = NULL, digest = NULL WHERE machine_id `+condition, args...)
 		return err
 	})
 }
 
-func saveChanges(ctx context.Context, tx *transaction, run int64, changes []store.Change) error {
-	return tx.insertRows(ctx, `INSERT INTO attribute_change (machine_id, at, attribute, old, new, run_id)`, `ON CONFLICT DO NOTHING`, 6, len(changes), func(i int, args []any) []any {
-		c := changes[i]
+func saveChanges(ctx context.Context, tx *Tx, run int64, changes []store.Change) error {
+	columns := []Column{{"machine_id", Integers}, {"at", Integers}, {"attribute", Texts}, {"old", Texts}, {"new", Texts}, {"run_id", Integers}}
+	return tx.insert(ctx, Rows{Table: "attribute_change", Columns: columns, Keys: 3, Conflict: Keep, N: len(changes), Values: func(i int, args []any) []any {
+		c := &changes[i]
 		return append(args, c.Machine, c.At.UnixMicro(), c.Attribute, text(c.Old), text(c.New), run)
-	})
+	}})
 }
 
 // MergeMissing implements store.Merge.
 func (s *Store) MergeMissing(ctx context.Context, st store.MachineStep) error {
-	return s.step(ctx, st.Step, func(tx *transaction) error {
-		for _, m := range st.Machines {
-			_, err := tx.ExecContext(ctx, `UPDATE machine SET unseen_since = $2, missing_since = $3 WHERE id = $1`, m.ID, micros(m.UnseenSince), micros(m.MissingSince))
-			if err != nil {
-				return err
-			}
+	return s.step(ctx, st.Step, func(tx *Tx) error {
+		columns := []Column{{"id", Integers}, {"unseen_since", Integers}, {"missing_since", Integers}}
+		err := tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(st.Machines), Values: func(i int, args []any) []any {
+			return append(args, st.Machines[i].ID, micros(st.Machines[i].UnseenSince), micros(st.Machines[i].MissingSince))
+		}})
+		if err != nil {
+			return err
 		}
 		return saveScopes(ctx, tx, st.Connector, st.Scopes)
 	})
@@ -176,7 +177,7 @@ func (s *Store) MergeMissing(ctx context.Context, st store.MachineStep) error {
 // States implements store.Merge.
 func (s *Store) States(ctx context.Context, d muster.Dataset, machines []int64) (map[int64]store.State, error) {
 	found := make(map[int64]store.State, len(machines))
-	err := inIDs(machines, func(list string, args []any) error {
+	err := inIDs(s.engine, machines, func(condition string, args []any) error {
 		return s.each(ctx, func(rows *sql.Rows) error {
 			var st store.State
 			var applied, looked, assessed, empty, confirmed sql.NullInt64
@@ -190,25 +191,26 @@ func (s *Store) States(ctx context.Context, d muster.Dataset, machines []int64) 
 			found[st.Machine] = st
 			return err
 		}, fmt.Sprintf(`SELECT machine_id, applied_at, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes FROM machine_dataset
-			WHERE machine_id IN %s AND dataset = $%d`, list, len(args)+1), append(args, string(d))...)
+			WHERE machine_id %s AND dataset = $%d`, condition, len(args)+1), append(args, string(d))...)
 	})
 	return found, err
 }
 
-func saveStates(ctx context.Context, tx *transaction, d muster.Dataset, states []store.State) error {
-	return tx.insertRows(ctx, `INSERT INTO machine_dataset (machine_id, dataset, applied_at, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes)`,
-		`ON CONFLICT (machine_id, dataset) DO UPDATE SET applied_at = excluded.applied_at, looked_at = excluded.looked_at, assessed_at = excluded.assessed_at, empty_at = excluded.empty_at,
-			last_confirmed = excluded.last_confirmed, digest = excluded.digest, open_rows = excluded.open_rows, attributes = excluded.attributes`,
-		10, len(states), func(i int, args []any) []any {
-			st := &states[i]
-			return append(args, st.Machine, string(d), micros(st.Known.AppliedAt), micros(st.Known.LookedAt), micros(st.Known.AssessedAt), micros(st.Known.EmptyAt), micros(st.LastConfirmed),
-				st.Digest, st.OpenRows, text(st.Attributes))
-		})
+func saveStates(ctx context.Context, tx *Tx, d muster.Dataset, states []store.State) error {
+	columns := []Column{
+		{"machine_id", Integers}, {"dataset", Texts}, {"applied_at", Integers}, {"looked_at", Integers}, {"assessed_at", Integers}, {"empty_at", Integers},
+		{"last_confirmed", Integers}, {"digest", Bytes}, {"open_rows", Integers}, {"attributes", Texts},
+	}
+	return tx.insert(ctx, Rows{Table: "machine_dataset", Columns: columns, Keys: 2, Conflict: Replace, N: len(states), Values: func(i int, args []any) []any {
+		st := &states[i]
+		return append(args, st.Machine, string(d), micros(st.Known.AppliedAt), micros(st.Known.LookedAt), micros(st.Known.AssessedAt), micros(st.Known.EmptyAt), micros(st.LastConfirmed),
+			st.Digest, st.OpenRows, text(st.Attributes))
+	}})
 }
 
 // MergeDocuments implements store.Merge.
 func (s *Store) MergeDocuments(ctx context.Context, st store.DocumentStep) error {
-	return s.step(ctx, st.Step, func(tx *transaction) error {
+	return s.step(ctx, st.Step, func(tx *Tx) error {
 		if err := saveStates(ctx, tx, st.Dataset, st.States); err != nil {
 			return err
 		}
@@ -230,7 +232,7 @@ func (s *Store) DatasetState(ctx context.Context, tenant int64, d muster.Dataset
 
 // EndMerge implements store.Merge.
 func (s *Store) EndMerge(ctx context.Context, st store.Step, tenant int64, state *store.DatasetState) error {
-	return s.step(ctx, st, func(tx *transaction) error {
+	return s.step(ctx, st, func(tx *Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE run_dataset SET merged = 1 WHERE run_id = $1 AND dataset = $2`, st.Lease.Run, string(st.Dataset)); err != nil {
 			return err
 		}
@@ -258,7 +260,7 @@ func (s *Store) ScopedElsewhere(ctx context.Context, connector int64, fn func(in
 // AnyOpen implements store.Merge.
 func (s *Store) AnyOpen(ctx context.Context, kind store.ItemKind, tenant int64) (bool, error) {
 	var n int
-	err := s.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM `+string(kind)+` i JOIN machine m ON m.id = i.machine_id
+	err := s.row(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM `+string(kind)+` i JOIN machine m ON m.id = i.machine_id
 		WHERE m.tenant_id = $1 AND i.closed_at IS NULL LIMIT 1) one`, tenant).Scan(&n)
-	return n > 0, s.explain(err)
+	return n > 0, err
 }

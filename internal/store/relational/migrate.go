@@ -65,13 +65,21 @@ func Migrate(ctx context.Context, e Engine, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(e.Dialect(), db, files, goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
+	options := []goose.ProviderOption{goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true)}
+	locker, err := e.Locker()
 	if err != nil {
 		return err
 	}
-	// Where two programs open a new database at once, the later one's step fails because
-	// the earlier one's is there already: each step is one transaction, so looking again
-	// and going on is enough.
+	if locker != nil {
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	provider, err := goose.NewProvider(e.Dialect(), db, files, options...)
+	if err != nil {
+		return err
+	}
+	// Without a lock, where two programs open a new database at once, the later one's step
+	// fails because the earlier one's is there already: each step is one transaction, so
+	// looking again and going on is enough.
 	var failed error
 	for range patience {
 		if _, failed = provider.Up(ctx); failed == nil {

@@ -14,7 +14,7 @@ import (
 // Report implements store.Runs.
 func (s *Store) Report(ctx context.Context, run int64) (muster.Run, error) {
 	r := muster.Run{ID: run, Datasets: map[muster.Dataset]*muster.DatasetResult{}}
-	err := s.view(ctx, func(tx *transaction) error {
+	err := s.view(ctx, func(tx *Tx) error {
 		err := scanReport(tx.QueryRowContext(ctx, `SELECT c.name, r.server, r.trigger_kind, r.state, t.tenant_id, r.queued_at, r.started_at, r.finished_at,
 				r.api_calls, r.bytes, r.throttled, r.warnings, r.error
 			FROM run r JOIN connector c ON c.id = r.connector_id LEFT JOIN tenant t ON t.id = r.tenant_id WHERE r.id = $1`, run), &r)

@@ -23,18 +23,20 @@ func states(all []muster.RunState) string {
 	return "(" + strings.Join(quoted, ", ") + ")"
 }
 
-// active are the states in which somebody works, or should work, on a run.
-const active = `('dispatched', 'running', 'merging')`
+// activeStates are the states in which somebody works, or should work, on a run.
+const activeStates = `('dispatched', 'running', 'merging')`
 
 const runColumns = `r.id, r.connector_id, c.name, c.tenant_id, r.settings, r.settings_version, r.state, r.full_read, r.fence, r.lease_until, r.lost, r.cancel_asked, COALESCE(r.tenant_id, 0), COALESCE(t.tenant_id, '')`
 
 const runTables = ` FROM run r JOIN connector c ON c.id = r.connector_id LEFT JOIN tenant t ON t.id = r.tenant_id `
 
-func scanRun(row interface{ Scan(...any) error }) (store.RunHead, error) {
+func scanRun(row scanner, more ...any) (store.RunHead, error) {
 	var h store.RunHead
 	var settings string
 	var lease, full, cancel int64
-	err := row.Scan(&h.ID, &h.Connector.ID, &h.Connector.Name, &h.Connector.Tenant, &settings, &h.SettingsVersion, &h.State, &full, &h.Fence, &lease, &h.Lost, &cancel, &h.Tenant, &h.TenantGUID)
+	err := row.Scan(append([]any{
+		&h.ID, &h.Connector.ID, &h.Connector.Name, &h.Connector.Tenant, &settings, &h.SettingsVersion, &h.State, &full, &h.Fence, &lease, &h.Lost, &cancel, &h.Tenant, &h.TenantGUID,
+	}, more...)...)
 	if err != nil {
 		return h, err
 	}
@@ -56,9 +58,17 @@ func flag(b bool) int {
 // QueueRun implements store.Runs.
 func (s *Store) QueueRun(ctx context.Context, connector int64, trigger string, full bool, now time.Time) (int64, error) {
 	var id int64
-	err := s.update(ctx, func(tx *transaction) error {
+	err := s.update(ctx, func(tx *Tx) error {
+		// Whoever queues a run of this connector at the same time comes after us.
+		n, err := affected(tx.ExecContext(ctx, `UPDATE connector SET settings_version = settings_version WHERE id = $1`, connector))
+		if err == nil && n == 0 {
+			err = fmt.Errorf("connector %d: %w", connector, muster.ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
 		// A run that lost its worker comes first: it goes on where it stopped.
-		err := tx.QueryRowContext(ctx, `SELECT id FROM run WHERE connector_id = $1 AND state = 'queued' ORDER BY id LIMIT 1`, connector).Scan(&id)
+		err = tx.QueryRowContext(ctx, `SELECT id FROM run WHERE connector_id = $1 AND state = 'queued' ORDER BY id LIMIT 1`, connector).Scan(&id)
 		switch {
 		case err == nil && full:
 			_, err = tx.ExecContext(ctx, `UPDATE run SET full_read = 1 WHERE id = $1`, id)
@@ -66,39 +76,36 @@ func (s *Store) QueueRun(ctx context.Context, connector int64, trigger string, f
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
-		err = tx.QueryRowContext(ctx, `INSERT INTO run (connector_id, server, trigger_kind, state, settings, settings_version, full_read, queued_at)
+		return tx.QueryRowContext(ctx, `INSERT INTO run (connector_id, server, trigger_kind, state, settings, settings_version, full_read, queued_at)
 			SELECT id, 'Cloud', $2, 'queued', settings, settings_version, $3, $4 FROM connector WHERE id = $1 RETURNING id`,
 			connector, trigger, flag(full), now.UnixMicro()).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			err = fmt.Errorf("connector %d: %w", connector, muster.ErrNotFound)
-		}
-		return err
 	})
 	return id, err
 }
 
 // ActiveRun implements store.Runs.
-func (s *Store) ActiveRun(ctx context.Context, connector int64) (store.RunHead, bool, error) {
-	h, err := scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+runTables+`
-		WHERE r.connector_id = $1 AND r.state IN `+active, connector))
+func (s *Store) ActiveRun(ctx context.Context, connector int64, now time.Time) (h store.RunHead, held, active bool, err error) {
+	var left int64
+	h, err = scanRun(s.row(ctx, `SELECT `+runColumns+`, r.lease_until - `+s.engine.LeaseClock("$2")+runTables+`
+		WHERE r.connector_id = $1 AND r.state IN `+activeStates, connector, now.UnixMicro()), &left)
 	if errors.Is(err, sql.ErrNoRows) {
-		return h, false, nil
+		return h, false, false, nil
 	}
-	return h, err == nil, s.explain(err)
+	return h, left > 0, err == nil, err
 }
 
 // Run implements store.Runs.
 func (s *Store) Run(ctx context.Context, id int64) (store.RunHead, error) {
-	h, err := scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+runTables+`WHERE r.id = $1`, id))
+	h, err := scanRun(s.row(ctx, `SELECT `+runColumns+runTables+`WHERE r.id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, fmt.Errorf("run %d: %w", id, muster.ErrNotFound)
 	}
-	return h, s.explain(err)
+	return h, err
 }
 
 // BindTenant implements store.Runs.
 func (s *Store) BindTenant(ctx context.Context, l wire.Lease, tenant string) error {
-	return s.leased(ctx, l, func(tx *transaction) error {
+	return s.leased(ctx, l, func(tx *Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO tenant (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING`, tenant); err != nil {
 			return err
 		}
@@ -116,7 +123,7 @@ func (s *Store) BindTenant(ctx context.Context, l wire.Lease, tenant string) err
 
 // AskCancel implements store.Runs.
 func (s *Store) AskCancel(ctx context.Context, run int64, now time.Time) error {
-	return s.update(ctx, func(tx *transaction) error {
+	return s.update(ctx, func(tx *Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET cancel_asked = 1, state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
 				finished_at = CASE WHEN state = 'queued' THEN $2 ELSE finished_at END
 			WHERE id = $1 AND state IN `+states(muster.Cancelled.Before()), run, now.UnixMicro()))
@@ -140,7 +147,7 @@ func (s *Store) EndReading(ctx context.Context, l wire.Lease, o wire.Outcome, no
 	if err != nil {
 		return err
 	}
-	return s.leased(ctx, l, func(tx *transaction) error {
+	return s.leased(ctx, l, func(tx *Tx) error {
 		// The fence moves, so that the reader's lease ends with its reading.
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, lease_until = 0, fence = fence + 1,
 				api_calls = calls_before + $6, bytes = bytes_before + $7, throttled = throttled_before + $8
@@ -173,7 +180,7 @@ func (s *Store) EndRun(ctx context.Context, l wire.Lease, state muster.RunState,
 	if err != nil {
 		return err
 	}
-	return s.leased(ctx, l, func(tx *transaction) error {
+	return s.leased(ctx, l, func(tx *Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, lease_until = 0 WHERE id = $1 AND state IN `+states(state.Before()),
 			l.Run, string(state), now.UnixMicro(), w, f))
 		if err == nil && n == 0 {
@@ -192,9 +199,9 @@ func (s *Store) Drop(ctx context.Context, run int64, state muster.RunState, why 
 	if err != nil {
 		return err
 	}
-	err = s.update(ctx, func(tx *transaction) error {
+	err = s.update(ctx, func(tx *Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, lease_until = 0, fence = fence + 1
-			WHERE id = $1 AND lease_until <= $3 AND state IN `+states(state.Before()), run, string(state), now.UnixMicro(), w, f))
+			WHERE id = $1 AND lease_until <= `+s.engine.LeaseClock("$3")+` AND state IN `+states(state.Before()), run, string(state), now.UnixMicro(), w, f))
 		if err == nil && n == 0 {
 			err = fmt.Errorf("run %d cannot become %s: %w", run, state, muster.ErrConflict)
 		}

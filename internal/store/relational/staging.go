@@ -20,7 +20,7 @@ const keptRejections = 20
 
 // BeginDataset implements store.Staging.
 func (s *Store) BeginDataset(ctx context.Context, l wire.Lease, d muster.Dataset, snapshot time.Time) error {
-	return s.leased(ctx, l, func(tx *transaction) error {
+	return s.leased(ctx, l, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO run_dataset (run_id, dataset, source_time) VALUES ($1, $2, $3)
 			ON CONFLICT (run_id, dataset) DO UPDATE SET source_time = excluded.source_time, sequence = 0, sequence_fence = 0`, l.Run, string(d), micros(snapshot))
 		return err
@@ -29,7 +29,7 @@ func (s *Store) BeginDataset(ctx context.Context, l wire.Lease, d muster.Dataset
 
 // Stage implements store.Staging.
 func (s *Store) Stage(ctx context.Context, l wire.Lease, st store.Staged, now time.Time) error {
-	return s.leased(ctx, l, func(tx *transaction) error {
+	return s.leased(ctx, l, func(tx *Tx) error {
 		held, err := holds(ctx, tx, l, st)
 		if err != nil || held {
 			return err
@@ -40,9 +40,10 @@ func (s *Store) Stage(ctx context.Context, l wire.Lease, st store.Staged, now ti
 		if err := insertSegment(ctx, tx, l.Run, st, now); err != nil {
 			return err
 		}
-		err = tx.insertRows(ctx, `INSERT INTO run_part (run_id, dataset, part)`, `ON CONFLICT DO NOTHING`, 3, len(st.Parts), func(i int, args []any) []any {
+		columns := []Column{{"run_id", Integers}, {"dataset", Texts}, {"part", Texts}}
+		err = tx.insert(ctx, Rows{Table: "run_part", Columns: columns, Keys: 3, Conflict: Keep, N: len(st.Parts), Values: func(i int, args []any) []any {
 			return append(args, l.Run, string(st.Dataset), st.Parts[i])
-		})
+		}})
 		if err != nil {
 			return err
 		}
@@ -51,7 +52,7 @@ func (s *Store) Stage(ctx context.Context, l wire.Lease, st store.Staged, now ti
 }
 
 // holds tells whether this step came before, under this lease and since the dataset was begun.
-func holds(ctx context.Context, tx *transaction, l wire.Lease, st store.Staged) (bool, error) {
+func holds(ctx context.Context, tx *Tx, l wire.Lease, st store.Staged) (bool, error) {
 	var sequence, fence int64
 	err := tx.QueryRowContext(ctx, `SELECT sequence, sequence_fence FROM run_dataset WHERE run_id = $1 AND dataset = $2`, l.Run, string(st.Dataset)).Scan(&sequence, &fence)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -60,7 +61,7 @@ func holds(ctx context.Context, tx *transaction, l wire.Lease, st store.Staged) 
 	return fence == l.Fence && st.Sequence <= sequence, err
 }
 
-func insertSegment(ctx context.Context, tx *transaction, run int64, st store.Staged, now time.Time) error {
+func insertSegment(ctx context.Context, tx *Tx, run int64, st store.Staged, now time.Time) error {
 	if len(st.Chunks) == 0 {
 		return nil
 	}
@@ -70,12 +71,13 @@ func insertSegment(ctx context.Context, tx *transaction, run int64, st store.Sta
 	if err != nil {
 		return err
 	}
-	return tx.insertRows(ctx, `INSERT INTO segment_chunk (segment_id, n, checksum, data)`, "", 4, len(st.Chunks), func(i int, args []any) []any {
+	columns := []Column{{"segment_id", Integers}, {"n", Integers}, {"checksum", Integers}, {"data", Bytes}}
+	return tx.insert(ctx, Rows{Table: "segment_chunk", Columns: columns, Keys: 2, N: len(st.Chunks), Values: func(i int, args []any) []any {
 		return append(args, id, i, int64(crc32.Checksum(st.Chunks[i], castagnoli)), st.Chunks[i])
-	})
+	}})
 }
 
-func keepRejected(ctx context.Context, tx *transaction, run int64, st store.Staged) error {
+func keepRejected(ctx context.Context, tx *Tx, run int64, st store.Staged) error {
 	if len(st.Rejected) == 0 {
 		return nil
 	}
@@ -84,13 +86,14 @@ func keepRejected(ctx context.Context, tx *transaction, run int64, st store.Stag
 		return err
 	}
 	keep := min(len(st.Rejected), keptRejections-have)
-	return tx.insertRows(ctx, `INSERT INTO run_rejected (run_id, dataset, n, machine, reason)`, "", 5, max(0, keep), func(i int, args []any) []any {
+	columns := []Column{{"run_id", Integers}, {"dataset", Texts}, {"n", Integers}, {"machine", Texts}, {"reason", Texts}}
+	return tx.insert(ctx, Rows{Table: "run_rejected", Columns: columns, Keys: 3, N: max(0, keep), Values: func(i int, args []any) []any {
 		return append(args, run, string(st.Dataset), have+i, st.Rejected[i].Machine, st.Rejected[i].Reason)
-	})
+	}})
 }
 
 // addCounts adds to a dataset's counters; more sets further columns from $12 on.
-func addCounts(ctx context.Context, tx *transaction, run int64, d muster.Dataset, c muster.Counts, more string, args ...any) error {
+func addCounts(ctx context.Context, tx *Tx, run int64, d muster.Dataset, c muster.Counts, more string, args ...any) error {
 	values := append([]any{run, string(d)}, countValues(c)...)
 	n, err := affected(tx.ExecContext(ctx, `UPDATE run_dataset SET rows_read = rows_read + $3, rows_new = rows_new + $4, rows_changed = rows_changed + $5,
 		rows_unchanged = rows_unchanged + $6, rows_closed = rows_closed + $7, rows_reopened = rows_reopened + $8, rows_out = rows_out + $9,
@@ -103,7 +106,7 @@ func addCounts(ctx context.Context, tx *transaction, run int64, d muster.Dataset
 
 // EndDataset implements store.Staging.
 func (s *Store) EndDataset(ctx context.Context, l wire.Lease, d muster.Dataset, c wire.Completeness) error {
-	return s.leased(ctx, l, func(tx *transaction) error {
+	return s.leased(ctx, l, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO run_dataset (run_id, dataset, mode, completeness, reason, source_time) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (run_id, dataset) DO UPDATE SET mode = excluded.mode, completeness = excluded.completeness, reason = excluded.reason,
 				source_time = COALESCE(excluded.source_time, run_dataset.source_time)`,
@@ -114,7 +117,7 @@ func (s *Store) EndDataset(ctx context.Context, l wire.Lease, d muster.Dataset, 
 
 // RestartDataset implements store.Staging.
 func (s *Store) RestartDataset(ctx context.Context, l wire.Lease, d muster.Dataset) error {
-	return s.leased(ctx, l, func(tx *transaction) error {
+	return s.leased(ctx, l, func(tx *Tx) error {
 		for _, query := range []string{
 			`DELETE FROM segment_chunk WHERE segment_id IN (SELECT id FROM segment WHERE run_id = $1 AND dataset = $2)`,
 			`DELETE FROM segment WHERE run_id = $1 AND dataset = $2`,
@@ -133,7 +136,7 @@ func (s *Store) RestartDataset(ctx context.Context, l wire.Lease, d muster.Datas
 // StagedDatasets implements store.Staging.
 func (s *Store) StagedDatasets(ctx context.Context, run int64) (map[muster.Dataset]store.StagedDataset, error) {
 	staged := map[muster.Dataset]store.StagedDataset{}
-	err := s.view(ctx, func(tx *transaction) error {
+	err := s.view(ctx, func(tx *Tx) error {
 		if err := stagedDatasets(ctx, tx, run, staged); err != nil {
 			return err
 		}
@@ -152,7 +155,7 @@ func (s *Store) StagedDatasets(ctx context.Context, run int64) (map[muster.Datas
 	return staged, err
 }
 
-func stagedDatasets(ctx context.Context, tx *transaction, run int64, staged map[muster.Dataset]store.StagedDataset) error {
+func stagedDatasets(ctx context.Context, tx *Tx, run int64, staged map[muster.Dataset]store.StagedDataset) error {
 	return each(ctx, tx, func(rows *sql.Rows) error {
 		var d muster.Dataset
 		var st store.StagedDataset
@@ -199,11 +202,11 @@ func (s *Store) Segments(ctx context.Context, run int64, d muster.Dataset) ([]st
 func (s *Store) ReadChunk(ctx context.Context, segment int64, n int) ([]byte, error) {
 	var sum int64
 	var data []byte
-	err := s.read.QueryRowContext(ctx, `SELECT checksum, data FROM segment_chunk WHERE segment_id = $1 AND n = $2`, segment, n).Scan(&sum, &data)
+	err := s.row(ctx, `SELECT checksum, data FROM segment_chunk WHERE segment_id = $1 AND n = $2`, segment, n).Scan(&sum, &data)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && int64(crc32.Checksum(data, castagnoli)) != sum {
 		return nil, fmt.Errorf("segment %d, chunk %d: %w", segment, n, store.ErrDamaged)
 	}
-	return data, s.explain(err)
+	return data, err
 }
 
 // SaveScope implements store.Staging.
@@ -211,7 +214,7 @@ func (s *Store) SaveScope(ctx context.Context, l wire.Lease, scope []byte, sourc
 	if scope == nil {
 		scope = []byte{} // an empty scope was decided too
 	}
-	return s.leased(ctx, l, func(tx *transaction) error {
+	return s.leased(ctx, l, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE run SET scope = $2, source_time = $3 WHERE id = $1`, l.Run, scope, sourceTime.UnixMicro())
 		return err
 	})
@@ -222,12 +225,12 @@ func (s *Store) RunScope(ctx context.Context, run int64) ([]byte, time.Time, err
 	var scope []byte
 	var decided int64
 	var at sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT scope, CASE WHEN scope IS NULL THEN 0 ELSE 1 END, source_time FROM run WHERE id = $1`, run).Scan(&scope, &decided, &at)
+	err := s.row(ctx, `SELECT scope, CASE WHEN scope IS NULL THEN 0 ELSE 1 END, source_time FROM run WHERE id = $1`, run).Scan(&scope, &decided, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("run %d: %w", run, muster.ErrNotFound)
 	}
 	if err != nil || decided == 0 {
-		return nil, time.Time{}, s.explain(err)
+		return nil, time.Time{}, err
 	}
 	if scope == nil {
 		scope = []byte{}
@@ -261,7 +264,7 @@ func (s *Store) DropStaged(ctx context.Context, run int64) error {
 		return err
 	}
 	for _, id := range segments {
-		err := s.update(ctx, func(tx *transaction) error {
+		err := s.update(ctx, func(tx *Tx) error {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM segment_chunk WHERE segment_id = $1`, id); err != nil {
 				return err
 			}
@@ -272,7 +275,7 @@ func (s *Store) DropStaged(ctx context.Context, run int64) error {
 			return err
 		}
 	}
-	return s.update(ctx, func(tx *transaction) error {
+	return s.update(ctx, func(tx *Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM run_part WHERE run_id = $1`, run); err != nil {
 			return err
 		}

@@ -6,28 +6,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
-
-	"github.com/pressly/goose/v3/database"
 
 	"muster"
 	"muster/internal/wire"
 )
-
-// Engine is what differs between databases.
-type Engine interface {
-	// Name is the folder of its migrations.
-	Name() string
-	Dialect() database.Dialect
-	// Tables lists the tables of a database, those of the engine itself left out.
-	Tables(ctx context.Context, db *sql.DB) ([]string, error)
-	// Mark stands for the n-th value bound to a statement whose values are named in order.
-	Mark(n int) string
-	// Explain turns the driver's error into one with a code where a person can act on it.
-	Explain(err error) error
-}
 
 // Store is a database of Muster. Writers wait their turn behind a fair gate, so that a
 // long merge does not starve a heartbeat.
@@ -57,14 +41,14 @@ func (s *Store) Close() error {
 	return err
 }
 
-// transaction is one on a database of some engine.
-type transaction struct {
-	*sql.Tx
-	engine Engine
-}
+// attempts is how often a transaction is tried in all when others are in its way.
+const attempts = 10
 
-// update runs fn in one write transaction.
-func (s *Store) update(ctx context.Context, fn func(tx *transaction) error) error {
+// reconnecting is how long a lost connection is tried to be made again, well within a lease.
+const reconnecting = 10 * time.Second
+
+// update runs fn in one write transaction; fn may run more than once.
+func (s *Store) update(ctx context.Context, fn func(tx *Tx) error) error {
 	if s.gate != nil {
 		select {
 		case s.gate <- struct{}{}:
@@ -73,32 +57,74 @@ func (s *Store) update(ctx context.Context, fn func(tx *transaction) error) erro
 			return ctx.Err()
 		}
 	}
-	tx, err := s.write.BeginTx(ctx, nil)
+	tries := 0
+	return s.patiently(ctx, func() (bool, error) {
+		for {
+			sure, err := s.try(ctx, fn)
+			if tries++; err == nil || tries == attempts || !s.engine.Again(err) {
+				return sure, err
+			}
+		}
+	})
+}
+
+// try runs fn in one write transaction, once. An error is sure when nothing was committed.
+func (s *Store) try(ctx context.Context, fn func(tx *Tx) error) (sure bool, err error) {
+	conn, err := s.write.Conn(ctx)
 	if err != nil {
-		return s.explain(err)
+		return true, err
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return true, err
 	}
 	defer tx.Rollback() // does nothing after a commit
-	if err := fn(&transaction{tx, s.engine}); err != nil {
-		return s.explain(err)
+	if err := fn(&Tx{tx, conn, s.engine}); err != nil {
+		return true, err
 	}
-	return s.explain(tx.Commit())
+	return false, tx.Commit()
+}
+
+// patiently repeats what surely did nothing because the connection to the database was
+// lost: a server that restarts, or fails over, is back within seconds.
+func (s *Store) patiently(ctx context.Context, do func() (sure bool, err error)) error {
+	pause := 50 * time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		sure, err := do()
+		if err == nil || !sure || waited > reconnecting || ctx.Err() != nil || !s.engine.Lost(err) {
+			return s.explain(err)
+		}
+		pause = min(2*pause, time.Second)
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return s.explain(err)
+		case <-timer.C:
+		}
+	}
 }
 
 // view runs fn in one transaction that only reads, so that what it reads fits together.
-func (s *Store) view(ctx context.Context, fn func(tx *transaction) error) error {
-	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+func (s *Store) view(ctx context.Context, fn func(tx *Tx) error) error {
+	var tx *sql.Tx
+	err := s.patiently(ctx, func() (sure bool, err error) {
+		tx, err = s.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+		return true, err
+	})
 	if err != nil {
-		return s.explain(err)
+		return err
 	}
 	defer tx.Rollback()
-	return s.explain(fn(&transaction{tx, s.engine}))
+	return s.explain(fn(&Tx{tx, nil, s.engine}))
 }
 
 // leased runs fn in a write transaction that has first proved the lease: a zombie's
 // fence matches no row, and locking the run's row keeps a successor out meanwhile.
-func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *transaction) error) error {
-	return s.update(ctx, func(tx *transaction) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET fence = fence WHERE id = $1 AND fence = $2 AND state IN `+active, l.Run, l.Fence))
+func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *Tx) error) error {
+	return s.update(ctx, func(tx *Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET fence = fence WHERE id = $1 AND fence = $2 AND state IN `+activeStates, l.Run, l.Fence))
 		if err != nil {
 			return err
 		}
@@ -119,14 +145,39 @@ func (s *Store) explain(err error) error {
 
 // each runs a query on the readers' pool and calls scan for every row.
 func (s *Store) each(ctx context.Context, scan func(rows *sql.Rows) error, query string, args ...any) error {
-	return s.explain(each(ctx, s.read, scan, query, args...))
+	return s.patiently(ctx, func() (sure bool, err error) {
+		sure = true
+		err = each(ctx, s.read, func(rows *sql.Rows) error {
+			sure = false // the caller has seen something
+			return scan(rows)
+		}, query, args...)
+		return sure, err
+	})
 }
 
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+// row is the one row of a query on the readers' pool. Like sql.Row it is read when it is
+// scanned, and sql.ErrNoRows when there is none.
+type row struct {
+	*Store
+	ctx   context.Context
+	query string
+	args  []any
 }
 
-func each(ctx context.Context, q queryer, scan func(rows *sql.Rows) error, query string, args ...any) error {
+func (s *Store) row(ctx context.Context, query string, args ...any) row {
+	return row{s, ctx, query, args}
+}
+
+// Scan reads the row's columns.
+func (r row) Scan(targets ...any) error {
+	return r.patiently(r.ctx, func() (bool, error) {
+		return true, r.read.QueryRowContext(r.ctx, r.query, r.args...).Scan(targets...)
+	})
+}
+
+type scanner interface{ Scan(targets ...any) error }
+
+func each(ctx context.Context, q Queryer, scan func(rows *sql.Rows) error, query string, args ...any) error {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -163,76 +214,13 @@ func fromMicros(n sql.NullInt64) time.Time {
 	return time.UnixMicro(n.Int64).UTC()
 }
 
-// maxArgs bounds the bound values of one statement. SQLite looks the name of a numbered
-// one up in a list, so that time grows with the square: 200,000 rows took 9.4 s with 4,000
-// values a statement, 1.0 s with 400, 0.6 s with 80. Few are many round trips on PostgreSQL.
-const maxArgs = 400
-
-// insertRows runs "head VALUES (…), (…) tail" in pieces; row i's values come from values(i, args).
-func (tx *transaction) insertRows(ctx context.Context, head, tail string, columns, n int, values func(i int, args []any) []any) error {
-	per := max(1, maxArgs/columns)
-	args := make([]any, 0, min(n, per)*columns)
-	var stmt *sql.Stmt
-	for at := 0; at < n; at += per {
-		size := min(per, n-at)
-		args = args[:0]
-		for i := range size {
-			args = values(at+i, args)
-		}
-		if size < per || stmt == nil {
-			if stmt != nil {
-				stmt.Close()
-			}
-			var err error
-			if stmt, err = tx.PrepareContext(ctx, head+" VALUES "+tuples(columns, size, tx.engine.Mark)+" "+tail); err != nil {
-				return err
-			}
-		}
-		if _, err := stmt.ExecContext(ctx, args...); err != nil {
-			stmt.Close()
+// inIDs calls fn with the condition that a column is one of some ids, in pieces; further
+// values are bound after args.
+func inIDs(e Engine, ids []int64, fn func(condition string, args []any) error) error {
+	for piece := range slices.Chunk(ids, e.Piece()) {
+		if err := fn(e.AnyID(piece)); err != nil {
 			return err
 		}
-	}
-	if stmt != nil {
-		return stmt.Close()
-	}
-	return nil
-}
-
-// tuples writes (…,…),(…,…)… with the marks of n rows of some columns.
-func tuples(columns, n int, mark func(n int) string) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('(')
-		for c := range columns {
-			if c > 0 {
-				b.WriteByte(',')
-			}
-			b.WriteString(mark(i*columns + c + 1))
-		}
-		b.WriteByte(')')
-	}
-	return b.String()
-}
-
-// numbered marks values by number, which both engines read, and which may come twice.
-func numbered(n int) string { return "$" + strconv.Itoa(n) }
-
-// inIDs calls fn with pieces of ids and the matching "($1,$2,…)" list.
-func inIDs(ids []int64, fn func(list string, args []any) error) error {
-	for len(ids) > 0 {
-		n := min(len(ids), maxArgs)
-		args := make([]any, n)
-		for i, id := range ids[:n] {
-			args[i] = id
-		}
-		if err := fn(tuples(n, 1, numbered), args); err != nil {
-			return err
-		}
-		ids = ids[n:]
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3/database"
+	"github.com/pressly/goose/v3/lock"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -95,9 +96,17 @@ func (engine) Name() string { return "sqlite" }
 
 func (engine) Dialect() database.Dialect { return database.DialectSQLite3 }
 
-// Mark has no number: SQLite gives a numbered value a name, and the driver looks every
-// name up in a list.
-func (engine) Mark(int) string { return "?" }
+// Locker gives none: steps of two programs fail each other at once and are tried again.
+func (engine) Locker() (lock.SessionLocker, error) { return nil, nil }
+
+// LeaseClock is the caller's: all share one machine and its clock.
+func (engine) LeaseClock(own string) string { return own }
+
+// Again and Lost are never true: one writer stands behind the gate, and another program's
+// is waited for; there is no connection to lose.
+func (engine) Again(error) bool { return false }
+
+func (engine) Lost(error) bool { return false }
 
 func (engine) Tables(ctx context.Context, db *sql.DB) ([]string, error) {
 	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)

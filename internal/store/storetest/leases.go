@@ -14,7 +14,7 @@ var leaseTests = []test{
 		l := c.reading("Contoso")
 		_, err := c.Requeue(c.Context(), l.Run, after(leaseTime-time.Microsecond))
 		c.fails(err, muster.ErrConflict)
-		_, err = c.Renew(c.Context(), l, after(time.Minute), wire.Progress{})
+		_, err = c.Renew(c.Context(), l, start, after(time.Minute), wire.Progress{})
 		c.ok(err)
 		c.equal("until", c.head(l.Run).LeaseUntil, after(time.Minute))
 		_, err = c.Requeue(c.Context(), l.Run, after(leaseTime))
@@ -29,7 +29,7 @@ var leaseTests = []test{
 	}},
 	{"an expired lease that nobody took goes on", func(c *testCase) {
 		l := c.reading("Contoso")
-		_, err := c.Renew(c.Context(), l, after(time.Hour), wire.Progress{})
+		_, err := c.Renew(c.Context(), l, after(time.Hour), after(time.Hour+leaseTime), wire.Progress{})
 		c.ok(err)
 		c.ok(c.BeginDataset(c.Context(), l, muster.Machines, start))
 	}},
@@ -159,8 +159,8 @@ func (c *testCase) refuseAll(l wire.Lease) {
 	scopes := []store.ScopeRow{{Machine: id, Reason: muster.OutTag, Since: start}}
 	state := store.State{Machine: id, OpenRows: 1, Attributes: []byte(`{"z":1}`)}
 	changes := []store.Change{{Machine: id, At: start, Attribute: "a", New: []byte(`1`)}}
-	_, renewed := c.Renew(c.Context(), l, after(time.Hour), wire.Progress{Traffic: muster.Traffic{APICalls: 1000}})
-	_, lengthened := c.RenewMerge(c.Context(), l, after(time.Hour))
+	_, renewed := c.Renew(c.Context(), l, start, after(time.Hour), wire.Progress{Traffic: muster.Traffic{APICalls: 1000}})
+	_, lengthened := c.RenewMerge(c.Context(), l, start, after(time.Hour))
 	for name, err := range map[string]error{
 		"Renew":          renewed,
 		"RenewMerge":     lengthened,

@@ -32,7 +32,7 @@ var runTests = []test{
 		c.fails(err, muster.ErrNotFound)
 		_, _, err = c.ClaimReading(c.Context(), 4711, start, after(leaseTime))
 		c.fails(err, muster.ErrConflict)
-		_, active, err := c.ActiveRun(c.Context(), 4711)
+		_, _, active, err := c.ActiveRun(c.Context(), 4711, start)
 		c.ok(err)
 		c.equal("active", active, false)
 	}},
@@ -49,6 +49,33 @@ var runTests = []test{
 			l, _, err := c.ClaimMerge(c.Context(), run, start, after(leaseTime))
 			return l, err
 		})
+	}},
+	{"held from claim to the lease's end", func(c *testCase) {
+		contoso := c.connector("Contoso")
+		held := func(at time.Duration, want bool) {
+			c.Helper()
+			_, held, active, err := c.ActiveRun(c.Context(), contoso.ID, after(at))
+			c.ok(err)
+			c.equal("active", active, true)
+			c.equal("held", held, want)
+		}
+		l := c.claim(c.queued(contoso), start)
+		held(leaseTime-time.Microsecond, true)
+		held(leaseTime, false)
+		_, err := c.Renew(c.Context(), l, after(leaseTime), after(2*leaseTime), wire.Progress{})
+		c.ok(err)
+		held(leaseTime, true)
+		c.ok(c.EndReading(c.Context(), l, wire.Outcome{}, start))
+		held(0, false)
+	}},
+	{"queueing at once gives one run", func(c *testCase) {
+		contoso := c.connector("Contoso")
+		runs := make([]int64, 8)
+		c.together(len(runs), func(i int) (err error) {
+			runs[i], err = c.QueueRun(c.Context(), contoso.ID, "sync", false, start)
+			return err
+		})
+		c.equal("runs", len(distinct(runs)), 1)
 	}},
 	{"active from claim to end", func(c *testCase) {
 		contoso := c.connector("Contoso")
@@ -155,7 +182,7 @@ func (c *testCase) once(claim func() (wire.Lease, error)) wire.Lease {
 
 func (c *testCase) active(connector muster.Connector, want muster.RunState) {
 	c.Helper()
-	h, active, err := c.ActiveRun(c.Context(), connector.ID)
+	h, _, active, err := c.ActiveRun(c.Context(), connector.ID, start)
 	c.ok(err)
 	c.equal("active", active, want != "")
 	c.equal("state", h.State, want)
@@ -163,7 +190,7 @@ func (c *testCase) active(connector muster.Connector, want muster.RunState) {
 
 func (c *testCase) order(l wire.Lease, want wire.Order) {
 	c.Helper()
-	order, err := c.Renew(c.Context(), l, after(leaseTime), wire.Progress{})
+	order, err := c.Renew(c.Context(), l, start, after(leaseTime), wire.Progress{})
 	c.ok(err)
 	c.equal("order", order, want)
 }
@@ -245,7 +272,7 @@ func reportTest(c *testCase) {
 func trafficTest(c *testCase) {
 	l := c.reading("Contoso")
 	renew := func(l wire.Lease, calls int64) {
-		_, err := c.Renew(c.Context(), l, l.Until, wire.Progress{Traffic: muster.Traffic{APICalls: calls, Bytes: 10 * calls, Throttled: time.Duration(calls) * time.Second}})
+		_, err := c.Renew(c.Context(), l, start, l.Until, wire.Progress{Traffic: muster.Traffic{APICalls: calls, Bytes: 10 * calls, Throttled: time.Duration(calls) * time.Second}})
 		c.ok(err)
 	}
 	total := func(want int64) {
@@ -268,12 +295,12 @@ func trafficTest(c *testCase) {
 	c.ok(err)
 	renew(m, 0) // a merge costs the source nothing
 	total(9)
-	order, err := c.RenewMerge(c.Context(), m, after(2*time.Hour))
+	order, err := c.RenewMerge(c.Context(), m, start, after(2*time.Hour))
 	c.ok(err)
 	c.equal("order", order, wire.GoOn)
 	c.equal("until", c.head(l.Run).LeaseUntil, after(2*time.Hour))
 	c.ok(c.AskCancel(c.Context(), l.Run, start))
-	order, err = c.RenewMerge(c.Context(), m, after(2*time.Hour))
+	order, err = c.RenewMerge(c.Context(), m, start, after(2*time.Hour))
 	c.ok(err)
 	c.equal("order", order, wire.Cancel)
 	total(9)
