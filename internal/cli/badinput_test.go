@@ -124,17 +124,19 @@ func badInputs(t *testing.T, f *farSide) []badInput {
 // TestBadInput: every bad input has its code, its exit code and one sentence with advice,
 // and leaves the database as it was. Nothing that is shown holds a secret.
 func TestBadInput(t *testing.T) {
-	f := newFarSide(t, emulator.Options{Devices: 30, Seed: 21}, func(o *emulator.ServerOptions) { o.Secret = plantedSecret })
+	world := emulator.Options{Devices: 10, Seed: 21}
+	f := newFarSide(t, world, func(o *emulator.ServerOptions) { o.Secret = plantedSecret })
 	db := tempDatabase(t)
 	f.sync(db)
 	want := f.exports(db)
+	leaksNothing(t, "database", readAll(t, filepath.Dir(db)))
 	for _, c := range badInputs(t, f) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			g := f.on(t)
 			maps.Copy(g.env, c.env)
 			if c.roles != nil {
-				g = newFarSide(t, emulator.Options{Devices: 30, Seed: 21}, func(o *emulator.ServerOptions) { o.Secret, o.Roles = plantedSecret, c.roles })
+				g = newFarSide(t, world, func(o *emulator.ServerOptions) { o.Secret, o.Roles = plantedSecret, c.roles })
 			}
 			mine := copyOf(t, db)
 			if !c.slow {
@@ -147,7 +149,10 @@ func TestBadInput(t *testing.T) {
 			if c.exit == exitUsage {
 				g.expectNoDatabase(c)
 			}
-			if !sameFile(t, db, mine) && (c.exit == exitUsage || c.refused || f.on(t).exports(mine) != want) {
+			if sameFile(t, db, mine) {
+				return
+			}
+			if c.exit == exitUsage || c.refused || f.on(t).exports(mine) != want {
 				t.Error("the database is not as it was")
 			}
 			leaksNothing(t, "database", readAll(t, filepath.Dir(mine)))

@@ -259,8 +259,8 @@ func TestPartialRead(t *testing.T) {
 		folder  string
 	}{{muster.Vulnerabilities, "VaExport"}, {muster.Software, "SoftwareInventory"}, {muster.Configuration, "ScaExport"}} {
 		for name, answer := range broken {
-			if name == "empty" && c.dataset != muster.Vulnerabilities {
-				continue // asked for again for seconds; once is enough
+			if name != "cut" && c.dataset != muster.Vulnerabilities {
+				continue // all exports are read by the same code
 			}
 			t.Run(string(c.dataset)+" "+name, func(t *testing.T) {
 				t.Parallel()
