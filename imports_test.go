@@ -25,11 +25,14 @@ var layers = map[string][]string{
 	"muster/internal/store":             {"muster", "muster/internal/wire"},
 	"muster/internal/store/relational":  {"muster", "muster/internal/store", "muster/internal/wire"},
 	"muster/internal/store/sqlite":      {"muster", "muster/internal/store", "muster/internal/store/relational"},
+	"muster/internal/store/postgres":    {"muster", "muster/internal/store", "muster/internal/store/relational"},
 	"muster/internal/store/storetest":   {"muster", "muster/internal/store", "muster/internal/wire"},
 	"muster/internal/ingest":            {"muster", "muster/internal/mapping", "muster/internal/store", "muster/internal/wire"},
 	"muster/internal/control":           {"muster", "muster/internal/store", "muster/internal/wire", "muster/internal/worker"},
 	"muster/internal/export":            {"muster", "muster/internal/mapping", "muster/internal/store"},
 	"muster/cmd/muster":                 {"muster/internal/cli"},
+
+	"muster/internal/store/postgres/pgtest": {},
 }
 
 // wiring may import anything but cmd.

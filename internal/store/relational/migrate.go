@@ -85,6 +85,9 @@ func Migrate(ctx context.Context, e Engine, db *sql.DB) error {
 		if _, failed = provider.Up(ctx); failed == nil {
 			return nil
 		}
+		if locker != nil {
+			break
+		}
 		if version, _, err = Check(ctx, e, db); err != nil || version == newest {
 			return err
 		}
