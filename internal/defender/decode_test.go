@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"pgregory.net/rapid"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // lineOf decodes one line of a file.
@@ -213,5 +215,25 @@ func TestInternerIsBounded(t *testing.T) {
 	texts.get(one)
 	if n := testing.AllocsPerRun(100, func() { texts.get(one) }); n != 0 {
 		t.Errorf("%v allocations for a text that is known", n)
+	}
+}
+
+// TestOnlyWhatIsAskedFor: a restricted decoder leaves the rest without a value, cannot be
+// made to reject a row by it, and decodes everything again afterwards.
+func TestOnlyWhatIsAskedFor(t *testing.T) {
+	const line = `{"Id":"row","DeviceId":"m1","RbacGroupId":"no number","DeviceName":"host","CveId":"CVE-2026-1","DiskPaths":["a"],"RegistryPaths":["b"],"Other":1}`
+	d := newDecoder[AssetVulnerability](16)
+	d.restrict([]string{"cveId", "diskPaths"})
+	row, _ := d.line([]byte(line), 1)
+	if row.Value == nil {
+		t.Fatalf("rejected: %+v", row.Rejected)
+	}
+	want := AssetVulnerability{DeviceID: Text{"m1", true}, CVEID: Text{"CVE-2026-1", true}, DiskPaths: []string{"a"}}
+	if diff := cmp.Diff(want, *row.Value); diff != "" || len(row.Unknown) > 0 {
+		t.Errorf("(-want +got)\n%s, unknown %v", diff, row.Unknown)
+	}
+	d.restrict(nil)
+	if row, _ := d.line([]byte(line), 2); row.Rejected == nil || row.Rejected.Machine != "m1" {
+		t.Errorf("a group that is no number was not looked at: %+v", row)
 	}
 }

@@ -60,8 +60,10 @@ func tenant(t *testing.T) (*Run, *recorder, *emulator.Server, *emulator.Day) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := defender.New(defender.Config{TenantID: server.TenantID(), ClientID: server.ClientID(), Secret: defender.Secret(server.Secret()), LoginURL: server.LoginURL(),
-		APIURL: server.APIURL(), CAs: server.CAPEM(), Now: now, UserAgent: "MdatpPartner-Muster-Muster/0.0.0"})
+	client, err := defender.New(defender.Config{
+		TenantID: server.TenantID(), ClientID: server.ClientID(), Secret: defender.Secret(server.Secret()), LoginURL: server.LoginURL(),
+		APIURL: server.APIURL(), CAs: server.CAPEM(), Now: now, UserAgent: "MdatpPartner-Muster-Muster/0.0.0",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,8 +74,10 @@ func tenant(t *testing.T) (*Run, *recorder, *emulator.Server, *emulator.Day) {
 		}
 	})
 	sink := &recorder{}
-	return &Run{Client: client, Sink: sink, Progress: func(muster.Dataset, int64) {}, Log: slog.New(slog.DiscardHandler),
-		sequence: map[muster.Dataset]int64{}, read: map[muster.Dataset]int64{}}, sink, server, world.Day(0)
+	return &Run{
+		Client: client, Sink: sink, Progress: func(muster.Dataset, int64) {}, Log: slog.New(slog.DiscardHandler),
+		sequence: map[muster.Dataset]int64{}, read: map[muster.Dataset]int64{},
+	}, sink, server, world.Day(0)
 }
 
 // TestFilesAreReadSideBySide: batches come one at a time, in order, with every row and
