@@ -88,17 +88,18 @@ func (r *Run) vulnerabilities(ctx context.Context) (wire.Completeness, error) {
 
 // exports reads the files of one dataset. Its snapshot is the oldest of its exports'.
 func (r *Run) exports(ctx context.Context, d muster.Dataset, sources ...source) (wire.Completeness, error) {
-	lists := make([]defender.Export, len(sources))
+	var lists []*listing
 	var snapshot time.Time
-	for i, s := range sources {
-		var err error
-		if lists[i], err = r.Client.Export(ctx, s.kind); err != nil {
+	for _, s := range sources {
+		export, err := r.Client.Export(ctx, s.kind)
+		if err != nil {
 			r.exportRefused = refused(err)
 			return r.ended(ctx, d, time.Time{}, err)
 		}
-		if at := lists[i].GeneratedTime; snapshot.IsZero() || at.Before(snapshot) {
+		if at := export.GeneratedTime; snapshot.IsZero() || at.Before(snapshot) {
 			snapshot = at
 		}
+		lists = append(lists, &listing{source: s, export: export})
 	}
 	if applied, known := r.scope.Applied[d]; known && !r.Job.Full && applied.Equal(snapshot) {
 		return wire.Completeness{Mode: muster.ModeUnchanged, State: muster.Complete, SourceTime: snapshot}, nil
@@ -110,7 +111,7 @@ func (r *Run) exports(ctx context.Context, d muster.Dataset, sources ...source) 
 	if !r.Job.Staged[d].Snapshot.Equal(snapshot) {
 		finished = nil
 	}
-	failures, err := r.files(ctx, unfinished(sources, lists, finished))
+	failures, err := r.files(ctx, unfinished(lists, finished))
 	if err != nil {
 		return r.ended(ctx, d, snapshot, err)
 	}

@@ -30,12 +30,11 @@ type exportFile struct {
 }
 
 // unfinished lists the files of some exports but those that an earlier lease has finished.
-func unfinished(sources []source, exports []defender.Export, finished []string) []exportFile {
+func unfinished(lists []*listing, finished []string) []exportFile {
 	var files []exportFile
-	for i := range sources {
-		l := &listing{source: sources[i], export: exports[i]}
-		for at := range exports[i].Files {
-			if !slices.Contains(finished, exports[i].Files[at].Name) {
+	for _, l := range lists {
+		for at, f := range l.export.Files {
+			if !slices.Contains(finished, f.Name) {
 				files = append(files, exportFile{l, at})
 			}
 		}

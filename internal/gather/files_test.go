@@ -140,7 +140,7 @@ func TestExpiredLinksAreRenewedOnce(t *testing.T) {
 		export.Files[i].URL = defender.Link(signed + "?sig=of+another+day")
 	}
 	files := sourceOf(defender.VulnerabilityExport, vulnerabilityLayout, r.Client.VulnerabilityFile)
-	failures, err := r.files(t.Context(), unfinished([]source{files}, []defender.Export{export}, nil))
+	failures, err := r.files(t.Context(), unfinished([]*listing{{source: files, export: export}}, nil))
 	if err != nil || len(failures) > 0 {
 		t.Fatalf("%v, %v", failures, err)
 	}

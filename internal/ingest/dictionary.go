@@ -30,8 +30,10 @@ const evidenceCache = 1 << 20
 
 func newDictionary(ctx context.Context, s store.Dictionary) (*dictionary, error) {
 	key, err := s.HashKey(ctx)
-	return &dictionary{store: s, hashKey: key, cves: map[string]int64{}, software: map[store.SoftwareKey]int64{}, exposures: map[store.ExposureKey]int64{},
-		checks: map[string]int64{}, facts: map[[16]byte]int64{}, evidence: map[[16]byte]bool{}}, err
+	return &dictionary{
+		store: s, hashKey: key, cves: map[string]int64{}, software: map[store.SoftwareKey]int64{}, exposures: map[store.ExposureKey]int64{},
+		checks: map[string]int64{}, facts: map[[16]byte]int64{}, evidence: map[[16]byte]bool{},
+	}, err
 }
 
 // resolve gives the ids of keys, asking fetch once for those the cache lacks.
