@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
 
 	"muster/internal/defender/emulator"
 )
@@ -58,6 +61,66 @@ func TestExportForms(t *testing.T) {
 			t.Errorf("%s has the columns %v", what, table[0])
 		}
 		sameRows(t, what, lines, table)
+		sameParquet(t, f, append(args, "--format", "parquet"), lines)
+	}
+}
+
+// sameParquet looks at an export as Parquet: as many rows as NDJSON, the same columns, and
+// the same bytes to standard output and to a file.
+func sameParquet(t *testing.T, f *farSide, args []string, lines string) {
+	t.Helper()
+	what, file := args[1], filepath.Join(t.TempDir(), "out.parquet")
+	_, out, _ := f.muster(args...)
+	code, _, errs := f.muster(append(args, "-o", file)...)
+	if written, err := os.ReadFile(file); code != exitDone || err != nil || string(written) != out {
+		t.Fatalf("%s: -o ends with %d (%s) and differs from standard output (%v)", what, code, errs, err)
+	}
+	read, err := parquet.OpenFile(strings.NewReader(out), int64(len(out)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var columns []string
+	for _, field := range read.Schema().Fields() {
+		columns = append(columns, field.Name())
+	}
+	if _, order := orderedRow(t, json.NewDecoder(strings.NewReader(lines))); !slices.Equal(columns, order) {
+		t.Errorf("%s: NDJSON has the columns %v, Parquet %v", what, order, columns)
+	}
+	if want := strings.Count(lines, "\n"); read.NumRows() != int64(want) {
+		t.Errorf("%s: %d rows as Parquet, %d as NDJSON", what, read.NumRows(), want)
+	}
+}
+
+// TestExportParquetOnTerminal: Parquet is refused where somebody looks, and not elsewhere.
+func TestExportParquetOnTerminal(t *testing.T) {
+	f := newFarSide(t, emulator.Options{Devices: 3, Seed: 86})
+	db := tempDatabase(t)
+	f.sync(db)
+	const terminal = "/dev/ptmx" // a new one each time it is opened
+	screen, err := os.OpenFile(terminal, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer screen.Close()
+	for _, c := range []struct {
+		args    []string
+		refused bool
+	}{
+		{[]string{"--format", "parquet"}, true},
+		{[]string{"--format", "parquet", "-o", "-"}, true},
+		{[]string{"--format", "parquet", "-o", terminal}, true},
+		{[]string{"--format", "parquet", "-o", os.DevNull}, false},
+		{[]string{"--format", "csv"}, false},
+	} {
+		var errs bytes.Buffer
+		a := App{Args: append([]string{"export", "runs", "--db", "sqlite:" + db}, c.args...), Stdout: screen, Stderr: &errs, Getenv: func(string) string { return "" }, Now: func() time.Time { return f.now }}
+		code := a.Run(t.Context())
+		if want := map[bool]int{true: exitUsage, false: exitDone}[c.refused]; code != want {
+			t.Errorf("%v: exit code %d, want %d: %s", c.args, code, want, &errs)
+		}
+		if c.refused {
+			f.expectLine(badInput{code: "invalid_output", exit: exitUsage, says: "terminal"}, errs.String())
+		}
 	}
 }
 
@@ -170,7 +233,6 @@ func TestExportBadInput(t *testing.T) {
 		{"no database", []string{"machines"}, badInput{code: "usage", exit: exitUsage, says: "--db"}},
 		{"database not there", []string{"machines", "--db", "sqlite:" + filepath.Join(folder, "none.db")}, badInput{code: "invalid_db", exit: exitUsage, says: "no database"}},
 		{"PostgreSQL", []string{"machines", "--db", "postgres://u:" + wrongSecret + "@host/db"}, badInput{code: "invalid_db", exit: exitUsage, says: "not in this version"}},
-		{"Parquet", []string{"machines", "--db", "sqlite:" + db, "--format", "parquet"}, badInput{code: "invalid_format", exit: exitUsage, says: "not in this version"}},
 		{"unknown format", []string{"machines", "--db", "sqlite:" + db, "--format", "xlsx"}, badInput{code: "invalid_format", exit: exitUsage, says: "xlsx"}},
 		{"unknown state", []string{"machines", "--db", "sqlite:" + db, "--state", "closed"}, badInput{code: "invalid_state", exit: exitUsage, says: "closed"}},
 		{"unknown scope", []string{"machines", "--db", "sqlite:" + db, "--scope", "some"}, badInput{code: "invalid_scope", exit: exitUsage, says: "some"}},

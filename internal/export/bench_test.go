@@ -15,6 +15,8 @@ func BenchmarkFindings(b *testing.B) { benchmark(b, Options{Name: "findings"}) }
 
 func BenchmarkFindingsCSV(b *testing.B) { benchmark(b, Options{Name: "findings", Format: "csv"}) }
 
+func BenchmarkFindingsParquet(b *testing.B) { benchmark(b, Options{Name: "findings", Format: "parquet"}) }
+
 func BenchmarkDevices(b *testing.B) { benchmark(b, Options{Name: "devices"}) }
 
 func BenchmarkVulnerabilities(b *testing.B) { benchmark(b, Options{Name: "vulnerabilities"}) }

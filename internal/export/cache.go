@@ -96,7 +96,7 @@ func (e *exporter) loadRows(ctx context.Context, items []store.Item) error {
 // paths gives one list of an evidence, [] for none.
 func (e *exporter) paths(hash [16]byte, pick func(store.Evidence) string) cell {
 	if raw := pick(e.evidence.held[hash]); raw != "" {
-		return cell{jsonText, raw}
+		return cell{kind: jsonText, text: raw}
 	}
 	return nothing
 }

@@ -21,22 +21,24 @@ type configuration struct {
 }
 
 var configurationColumns = []column[configuration]{
-	key("tenant_id", func(c *configuration) cell { return text(c.Tenant) }),
-	key("machine_id", func(c *configuration) cell { return text(c.MachineID) }),
-	key("configuration_id", func(c *configuration) cell { return text(c.id) }),
-	col("category", func(c *configuration) cell { return c.facts[check+"Category"] }),
-	col("subcategory", func(c *configuration) cell { return c.facts[check+"Subcategory"] }),
-	col("impact", func(c *configuration) cell { return c.facts[check+"Impact"] }),
-	col("is_compliant", func(c *configuration) cell { return c.facts[check+"IsCompliant"] }),
-	col("is_applicable", func(c *configuration) cell { return c.facts[check+"IsApplicable"] }),
-	col("timestamp", func(c *configuration) cell {
+	key("tenant_id", formText, saysTenant, func(c *configuration) cell { return text(c.Tenant) }),
+	key("machine_id", formText, saysMachine, func(c *configuration) cell { return text(c.MachineID) }),
+	key("configuration_id", formText, "Id of the check", func(c *configuration) cell { return text(c.id) }),
+	attribute("category", check+"Category", (*configuration).fact),
+	attribute("subcategory", check+"Subcategory", (*configuration).fact),
+	attribute("impact", check+"Impact", (*configuration).fact),
+	attribute("is_compliant", check+"IsCompliant", (*configuration).fact),
+	attribute("is_applicable", check+"IsApplicable", (*configuration).fact),
+	col("timestamp", formTime, "When the check was made", func(c *configuration) cell {
 		if c.Number == store.Null || c.confirmed.IsZero() {
 			return cell{}
 		}
 		return instant(c.confirmed.Add(-time.Duration(c.Number) * time.Microsecond))
 	}),
-	col("last_confirmed", func(c *configuration) cell { return instant(c.confirmed) }),
+	col("last_confirmed", formTime, "Latest timestamp of the machine's checks", func(c *configuration) cell { return instant(c.confirmed) }),
 }
+
+func (c *configuration) fact(target string) cell { return c.facts[target] }
 
 func writeConfiguration(ctx context.Context, e *exporter) error {
 	ids := newCache(cachedExposures, e.stores.ConfigurationsOf)

@@ -29,31 +29,31 @@ var severities = [...]string{"Critical", "High", "Medium", "Low"}
 const deviceName = "DeviceName"
 
 var deviceColumns = []column[device]{
-	key("device_name", func(d *device) cell { return d.name }),
-	key("device_id", func(d *device) cell { return text(d.id) }),
-	col("display_name", shown("DisplayName")),
-	col("fqdn", shown("Network.TCPIP.FQDN")),
-	col("os_name", shown("OS.Name")),
-	col("os_version", shown("OS.Version")),
-	col("os_build", shown("OS.BuildNumber")),
-	col("aad_device_id", shown("AzureAD.DeviceId")),
-	col("tenant_ids", collected(func(p *picked) []string { return []string{p.Tenant} })),
-	col("machine_ids", collected(func(p *picked) []string { return []string{p.MachineID} })),
-	col("connectors", collected((*picked).connectors)),
-	col("tags", func(d *device) cell {
-		if tags := shown("Discovery.MDE.Tags")(d); tags.kind != absent {
+	nullable(key("device_name", formText, "`DeviceName` of the newest machine that has one", func(d *device) cell { return d.name })),
+	key("device_id", formText, "Muster's own id of the device", func(d *device) cell { return text(d.id) }),
+	attribute("display_name", "DisplayName", (*device).shown),
+	attribute("fqdn", "Network.TCPIP.FQDN", (*device).shown),
+	attribute("os_name", "OS.Name", (*device).shown),
+	attribute("os_version", "OS.Version", (*device).shown),
+	attribute("os_build", "OS.BuildNumber", (*device).shown),
+	attribute("aad_device_id", "AzureAD.DeviceId", (*device).shown),
+	full("tenant_ids", formList, "Of its machines", collected(func(p *picked) []string { return []string{p.Tenant} })),
+	full("machine_ids", formList, "Of its machines", collected(func(p *picked) []string { return []string{p.MachineID} })),
+	full("connectors", formList, "Of its machines", collected((*picked).connectors)),
+	full("tags", formList, "`"+machineTags+"`", func(d *device) cell {
+		if tags := d.shown(machineTags); tags.kind != absent {
 			return tags
 		}
 		return nothing
 	}),
-	col("device_group", shown("Discovery.MDE.DeviceGroup.Name")),
-	col("health_status", shown("Security.MDE.HealthStatus")),
-	col("onboarding_status", shown("Security.MDE.OnboardingStatus")),
-	col("risk_score", shown("Security.MDE.RiskScore")),
-	col("exposure_level", shown("Security.MDE.ExposureLevel")),
-	col("device_value", shown("Discovery.MDE.DeviceValue")),
-	col("excluded", shown("Discovery.MDE.Excluded")),
-	col("first_seen", func(d *device) cell {
+	attribute("device_group", "Discovery.MDE.DeviceGroup.Name", (*device).shown),
+	attribute("health_status", "Security.MDE.HealthStatus", (*device).shown),
+	attribute("onboarding_status", "Security.MDE.OnboardingStatus", (*device).shown),
+	attribute("risk_score", "Security.MDE.RiskScore", (*device).shown),
+	attribute("exposure_level", "Security.MDE.ExposureLevel", (*device).shown),
+	attribute("device_value", "Discovery.MDE.DeviceValue", (*device).shown),
+	attribute("excluded", "Discovery.MDE.Excluded", (*device).shown),
+	col("first_seen", formTime, "The earliest of its machines", func(d *device) cell {
 		var first time.Time
 		for _, m := range d.machines {
 			if first.IsZero() || !m.FirstSeen.IsZero() && m.FirstSeen.Before(first) {
@@ -62,31 +62,31 @@ var deviceColumns = []column[device]{
 		}
 		return instant(first)
 	}),
-	col("last_seen", func(d *device) cell { return instant(d.machines[0].LastSeen) }),
-	col("assessed_at", func(d *device) cell { return instant(d.assessed) }),
-	col("in_scope", func(d *device) cell { return boolean(d.inScope) }),
-	col("scope_reason", func(d *device) cell {
+	col("last_seen", formTime, "The latest of its machines", func(d *device) cell { return instant(d.machines[0].LastSeen) }),
+	col("assessed_at", formTime, "The oldest among its machines that count; null while one of them was never judged", func(d *device) cell { return instant(d.assessed) }),
+	full("in_scope", formBoolean, saysInScope, func(d *device) cell { return boolean(d.inScope) }),
+	col("scope_reason", formText, saysReason, func(d *device) cell {
 		if d.inScope {
 			return cell{}
 		}
 		return d.machines[0].scopeReason()
 	}),
-	col("open_critical", counted(0)),
-	col("open_high", counted(1)),
-	col("open_medium", counted(2)),
-	col("open_low", counted(3)),
+	col("open_critical", formInteger, "Open findings of that severity, each once; null where nothing was ever judged, which is not 0", counted(0)),
+	col("open_high", formInteger, "Likewise", counted(1)),
+	col("open_medium", formInteger, "Likewise", counted(2)),
+	col("open_low", formInteger, "Likewise", counted(3)),
 }
 
+const machineTags = "Discovery.MDE.Tags"
+
 // shown is an attribute of the newest machine that has it.
-func shown(attribute string) func(*device) cell {
-	return func(d *device) cell {
-		for _, m := range d.machines {
-			if c := value(d.described[m.ID].members[attribute]); c.kind != absent {
-				return c
-			}
+func (d *device) shown(target string) cell {
+	for _, m := range d.machines {
+		if c := d.described[m.ID].member(target); c.kind != absent {
+			return c
 		}
-		return cell{}
 	}
+	return cell{}
 }
 
 // collected is the sorted union of texts of the machines.

@@ -26,22 +26,14 @@ type Stores interface {
 	ExposureSoftware(ctx context.Context, above int64, each func(exposure int64, k store.ExposureKey)) error
 }
 
-// definition is one export: its columns, those it is ordered by, and who writes it; nil
-// is not in this version.
+// definition is one export: its columns and who writes it; nil is not in this version.
 type definition struct {
-	columns []string
-	sorted  []string
+	columns []heading
 	write   func(ctx context.Context, e *exporter) error
 }
 
 func define[T any](columns []column[T], write func(ctx context.Context, e *exporter) error) definition {
-	d := definition{columns: names(columns), write: write}
-	for _, c := range columns {
-		if c.sorted {
-			d.sorted = append(d.sorted, c.name)
-		}
-	}
-	return d
+	return definition{headings(columns), write}
 }
 
 // order of the exports in help and errors.
@@ -68,7 +60,7 @@ func init() {
 func Names() []string { return slices.Clone(order) }
 
 // Columns lists the columns of an export, nil for an unknown one.
-func Columns(name string) []string { return slices.Clone(exports[name].columns) }
+func Columns(name string) []string { return names(exports[name].columns) }
 
 // exporter is one export under way.
 type exporter struct {

@@ -22,32 +22,34 @@ type finding struct {
 }
 
 var findingColumns = []column[finding]{
-	key("tenant_id", func(f *finding) cell { return text(f.Tenant) }),
-	key("machine_id", func(f *finding) cell { return text(f.MachineID) }),
-	key("vendor", func(f *finding) cell { return text(f.Vendor) }),
-	key("name", func(f *finding) cell { return text(f.Name) }),
-	key("version", func(f *finding) cell { return text(f.Version) }),
-	key("cve", func(f *finding) cell { return text(f.CVE) }),
-	col("severity", func(f *finding) cell { return f.facts[vulnerability+"Severity"] }),
-	col("cvss", func(f *finding) cell { return f.facts[vulnerability+"CVSS"] }),
-	col("exploitability", func(f *finding) cell { return f.facts[vulnerability+"Exploitability"] }),
-	col("state", func(f *finding) cell {
+	key("tenant_id", formText, saysTenant, func(f *finding) cell { return text(f.Tenant) }),
+	key("machine_id", formText, saysMachine, func(f *finding) cell { return text(f.MachineID) }),
+	key("vendor", formText, "Vendor of the software; \"\" where the source gives none", func(f *finding) cell { return text(f.Vendor) }),
+	key("name", formText, "Its name, likewise", func(f *finding) cell { return text(f.Name) }),
+	key("version", formText, "Its version, likewise", func(f *finding) cell { return text(f.Version) }),
+	key("cve", formText, "The CVE, or a temporary `TVM-…` id", func(f *finding) cell { return text(f.CVE) }),
+	attribute("severity", vulnerability+"Severity", (*finding).fact),
+	attribute("cvss", vulnerability+"CVSS", (*finding).fact),
+	attribute("exploitability", vulnerability+"Exploitability", (*finding).fact),
+	full("state", formText, "`open` or `fixed`", func(f *finding) cell {
 		if f.Open() {
 			return text("open")
 		}
 		return text("fixed")
 	}),
-	col("first_seen", func(f *finding) cell { return firstSeen(&f.Item) }),
-	col("last_confirmed", func(f *finding) cell { return instant(lastConfirmed(&f.Item, f.confirmed)) }),
-	col("fixed_at", func(f *finding) cell { return instant(f.ClosedAt) }),
-	col("reopened", func(f *finding) cell { return integer(f.Reopened) }),
-	col("recommended_update", func(f *finding) cell { return f.facts[vulnerability+"Fix.Update"] }),
-	col("recommended_update_id", func(f *finding) cell { return f.facts[vulnerability+"Fix.UpdateId"] }),
-	col("recommended_update_url", func(f *finding) cell { return f.facts[vulnerability+"Fix.Url"] }),
-	col("recommendation", func(f *finding) cell { return f.facts[vulnerability+"Recommendation"] }),
-	col("disk_paths", func(f *finding) cell { return f.paths(f.Evidence, diskPaths) }),
-	col("registry_paths", func(f *finding) cell { return f.paths(f.Evidence, registryPaths) }),
+	col("first_seen", formTime, "The earliest the source ever gave", func(f *finding) cell { return firstSeen(&f.Item) }),
+	col("last_confirmed", formTime, "Latest time that a row of the machine was seen at the source; of a fixed one at its end", func(f *finding) cell { return instant(lastConfirmed(&f.Item, f.confirmed)) }),
+	col("fixed_at", formTime, "When the source no longer had it; null while open", func(f *finding) cell { return instant(f.ClosedAt) }),
+	full("reopened", formInteger, "How often it came back", func(f *finding) cell { return integer(f.Reopened) }),
+	attribute("recommended_update", vulnerability+"Fix.Update", (*finding).fact),
+	attribute("recommended_update_id", vulnerability+"Fix.UpdateId", (*finding).fact),
+	attribute("recommended_update_url", vulnerability+"Fix.Url", (*finding).fact),
+	attribute("recommendation", vulnerability+"Recommendation", (*finding).fact),
+	full("disk_paths", formList, "Where on disk it was found", func(f *finding) cell { return f.paths(f.Evidence, diskPaths) }),
+	full("registry_paths", formList, "Where in the registry it was found", func(f *finding) cell { return f.paths(f.Evidence, registryPaths) }),
 }
+
+func (f *finding) fact(target string) cell { return f.facts[target] }
 
 func firstSeen(i *store.Item) cell {
 	if i.Number == store.Null {

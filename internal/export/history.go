@@ -16,12 +16,12 @@ type change struct {
 }
 
 var historyColumns = []column[change]{
-	key("tenant_id", func(c *change) cell { return text(c.Tenant) }),
-	key("machine_id", func(c *change) cell { return text(c.MachineID) }),
-	key("at", func(c *change) cell { return text(c.at) }),
-	key("attribute", func(c *change) cell { return text(c.Attribute) }),
-	col("old", func(c *change) cell { return value(c.Old) }),
-	col("new", func(c *change) cell { return value(c.New) }),
+	key("tenant_id", formText, saysTenant, func(c *change) cell { return text(c.Tenant) }),
+	key("machine_id", formText, saysMachine, func(c *change) cell { return text(c.MachineID) }),
+	key("at", formTime, "When the change was read", func(c *change) cell { return instant(c.At) }),
+	key("attribute", formText, "The target attribute, as in the machines export", func(c *change) cell { return text(c.Attribute) }),
+	col("old", formJSON, "Its value before; null for none", func(c *change) cell { return value(c.Old) }),
+	col("new", formJSON, "Its value since; null for none", func(c *change) cell { return value(c.New) }),
 }
 
 // historyBlock is smaller than block: a machine may have years of changes.

@@ -1,18 +1,23 @@
 package export
 
+import "slices"
+
 // The columns of exports that nothing records in this version.
 var (
-	totalColumns = later([]string{"day", "organisation", "severity", "platform", "device_group"}, "open", "opened", "fixed", "reopened", "entered_scope", "left_scope")
-	auditColumns = later([]string{"at", "id"}, "actor", "action", "object", "before", "after", "address")
+	totalColumns = slices.Concat(
+		later(key[struct{}], formText, "day", "organisation", "severity", "platform", "device_group"),
+		later(full[struct{}], formInteger, "open", "opened", "fixed", "reopened", "entered_scope", "left_scope"))
+	auditColumns = slices.Concat(
+		later(key[struct{}], formTime, "at"), later(key[struct{}], formInteger, "id"),
+		later(full[struct{}], formText, "actor", "action", "object"),
+		later(col[struct{}], formJSON, "before", "after"),
+		later(col[struct{}], formText, "address"))
 )
 
-func later(sorted []string, more ...string) []column[struct{}] {
+func later(kind func(string, form, string, func(*struct{}) cell) column[struct{}], f form, names ...string) []column[struct{}] {
 	var columns []column[struct{}]
-	for _, name := range sorted {
-		columns = append(columns, key[struct{}](name, nil))
-	}
-	for _, name := range more {
-		columns = append(columns, col[struct{}](name, nil))
+	for _, name := range names {
+		columns = append(columns, kind(name, f, "", nil))
 	}
 	return columns
 }

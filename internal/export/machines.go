@@ -20,25 +20,35 @@ type machine struct {
 }
 
 var machineColumns = slices.Concat([]column[machine]{
-	key("tenant_id", func(m *machine) cell { return text(m.Tenant) }),
-	key("machine_id", func(m *machine) cell { return text(m.MachineID) }),
-	col("device_id", func(m *machine) cell { return text(m.Device) }),
-	col("connectors", func(m *machine) cell { return list(m.connectors()) }),
-	col("in_scope", func(m *machine) cell { return boolean(m.inScope) }),
-	col("scope_reason", func(m *machine) cell { return m.scopeReason() }),
-	col("out_of_scope_since", func(m *machine) cell { return instant(m.since) }),
-	col("assessed_at", func(m *machine) cell { return instant(m.assessed) }),
-	col("Discovery.MDE.MachineId", func(m *machine) cell { return text(m.MachineID) }),
+	key("tenant_id", formText, saysTenant, func(m *machine) cell { return text(m.Tenant) }),
+	key("machine_id", formText, saysMachine, func(m *machine) cell { return text(m.MachineID) }),
+	full("device_id", formText, "The device that it is, as in the devices export", func(m *machine) cell { return text(m.Device) }),
+	full("connectors", formList, "Names of the connectors that hold it, in scope or out", func(m *machine) cell { return list(m.connectors()) }),
+	full("in_scope", formBoolean, saysInScope, func(m *machine) cell { return boolean(m.inScope) }),
+	col("scope_reason", formText, saysReason, func(m *machine) cell { return m.scopeReason() }),
+	col("out_of_scope_since", formTime, "Null while in scope", func(m *machine) cell { return instant(m.since) }),
+	col("assessed_at", formTime, "Source time of the last read of vulnerabilities that judged it", func(m *machine) cell { return instant(m.assessed) }),
+	full("Discovery.MDE.MachineId", formText, "`machine_id` again, under the name of its target attribute", func(m *machine) cell { return text(m.MachineID) }),
 }, attributeColumns())
+
+// What several exports say of a column.
+const (
+	saysTenant  = "Directory (tenant) id"
+	saysMachine = "The machine's id at the source"
+	saysInScope = "Whether a connector's filters let it in"
+	saysReason  = "Why not: `stale`, `tag`, `not_onboarded`, `no_date`, `merged`, `superseded`, `missing` or `connector_deleted`"
+)
 
 // attributeColumns are the target attributes of a machine under their own names.
 func attributeColumns() []column[machine] {
 	var columns []column[machine]
-	for _, name := range mapping.MachineKeys() {
-		columns = append(columns, col(name, func(m *machine) cell { return value(m.members[name]) }))
+	for _, target := range mapping.MachineKeys() {
+		columns = append(columns, attribute(target, target, (*machine).member))
 	}
 	return columns
 }
+
+func (m *machine) member(target string) cell { return value(m.members[target]) }
 
 func writeMachines(ctx context.Context, e *exporter) error {
 	found, err := e.inOrder(ctx)

@@ -12,7 +12,7 @@ import (
 // ndjson, open and in.
 type Options struct {
 	Name           string   // one of Names
-	Format         string   // "ndjson", "csv"
+	Format         string   // "ndjson", "csv", "parquet"
 	Connectors     []string // names; none = all
 	Tenants        []string // the tokens' tid; none = all
 	State          string   // "open", "fixed", "all": findings, software, vulnerabilities
@@ -56,9 +56,6 @@ func (o *Options) Validate() error {
 		if !slices.Contains(c.may, *c.value) {
 			return muster.Invalid(c.option, fmt.Sprintf("unknown %s %q", c.option, *c.value), "Use one of: "+strings.Join(c.may, ", ")+".")
 		}
-	}
-	if o.Format == "parquet" {
-		return muster.Invalid("format", "Parquet is not in this version", "Use --format ndjson or --format csv.")
 	}
 	if o.ForSpreadsheet && o.Format != "csv" {
 		return muster.Invalid("for_spreadsheet", "only CSV can be made for a spreadsheet", "Add --format csv, or leave --for-spreadsheet out.")

@@ -9,25 +9,25 @@ import (
 )
 
 var runColumns = slices.Concat([]column[muster.Run]{
-	key("id", func(r *muster.Run) cell { return integer(r.ID) }),
-	col("connector", func(r *muster.Run) cell { return text(r.Connector) }),
-	col("server", func(r *muster.Run) cell { return text(r.Server) }),
-	col("trigger", func(r *muster.Run) cell { return text(r.Trigger) }),
-	col("state", func(r *muster.Run) cell { return text(string(r.State)) }),
-	col("queued_at", func(r *muster.Run) cell { return instant(r.QueuedAt) }),
-	col("started_at", func(r *muster.Run) cell { return instant(r.StartedAt) }),
-	col("finished_at", func(r *muster.Run) cell { return instant(r.FinishedAt) }),
-	col("error_code", func(r *muster.Run) cell {
+	key("id", formInteger, "", func(r *muster.Run) cell { return integer(r.ID) }),
+	full("connector", formText, "Its name", func(r *muster.Run) cell { return text(r.Connector) }),
+	full("server", formText, "Name of the connector server that gathered; \"\" without one", func(r *muster.Run) cell { return text(r.Server) }),
+	full("trigger", formText, "What started it: `sync`, `schedule` or `run now`", func(r *muster.Run) cell { return text(r.Trigger) }),
+	full("state", formText, "See [run states](run-states.md)", func(r *muster.Run) cell { return text(string(r.State)) }),
+	full("queued_at", formTime, "", func(r *muster.Run) cell { return instant(r.QueuedAt) }),
+	col("started_at", formTime, "", func(r *muster.Run) cell { return instant(r.StartedAt) }),
+	col("finished_at", formTime, "", func(r *muster.Run) cell { return instant(r.FinishedAt) }),
+	col("error_code", formText, "Why it failed", func(r *muster.Run) cell {
 		if r.Error == nil {
 			return cell{}
 		}
 		return text(r.Error.Code)
 	}),
-	col("api_calls", func(r *muster.Run) cell { return integer(r.Traffic.APICalls) }),
-	col("throttled_seconds", func(r *muster.Run) cell {
-		return cell{jsonText, strconv.FormatFloat(r.Traffic.Throttled.Seconds(), 'f', -1, 64)}
+	full("api_calls", formInteger, "", func(r *muster.Run) cell { return integer(r.Traffic.APICalls) }),
+	full("throttled_seconds", formNumber, "Waited because the source asked for it", func(r *muster.Run) cell {
+		return cell{kind: jsonText, text: strconv.FormatFloat(r.Traffic.Throttled.Seconds(), 'f', -1, 64)}
 	}),
-	col("bytes", func(r *muster.Run) cell { return integer(r.Traffic.Bytes) }),
+	full("bytes", formInteger, "Received, as they came over the wire", func(r *muster.Run) cell { return integer(r.Traffic.Bytes) }),
 }, counterColumns())
 
 // counterColumns are the counters of each dataset, null where the run did not plan it.
@@ -48,7 +48,7 @@ func counterColumns() []column[muster.Run] {
 			{"rejected", func(c *muster.Counts) int64 { return c.Rejected }},
 			{"duplicates", func(c *muster.Counts) int64 { return c.Duplicates }},
 		} {
-			columns = append(columns, col(string(d)+"_"+c.name, func(r *muster.Run) cell {
+			columns = append(columns, col(string(d)+"_"+c.name, formInteger, "", func(r *muster.Run) cell {
 				result := r.Datasets[d]
 				if result == nil {
 					return cell{}

@@ -35,26 +35,28 @@ type software struct {
 }
 
 var softwareColumns = []column[software]{
-	key("tenant_id", func(s *software) cell { return text(s.Tenant) }),
-	key("machine_id", func(s *software) cell { return text(s.MachineID) }),
-	key("vendor", func(s *software) cell { return text(s.Vendor) }),
-	key("name", func(s *software) cell { return text(s.Name) }),
-	key("version", func(s *software) cell { return text(s.Version) }),
-	key("origin", func(s *software) cell { return text(s.origin.name) }),
-	col("state", func(s *software) cell {
+	key("tenant_id", formText, saysTenant, func(s *software) cell { return text(s.Tenant) }),
+	key("machine_id", formText, saysMachine, func(s *software) cell { return text(s.MachineID) }),
+	key("vendor", formText, "\"\" where the source gives none", func(s *software) cell { return text(s.Vendor) }),
+	key("name", formText, "Likewise", func(s *software) cell { return text(s.Name) }),
+	key("version", formText, "Likewise", func(s *software) cell { return text(s.Version) }),
+	key("origin", formText, "`inventory` or `vulnerability rows`; the two are never mixed", func(s *software) cell { return text(s.origin.name) }),
+	full("state", formText, "`installed`, `removed` (inventory) or `no_longer_reported` (vulnerability rows)", func(s *software) cell {
 		if s.Open() {
 			return text("installed")
 		}
 		return text(s.origin.ended)
 	}),
-	col("first_seen", func(s *software) cell { return firstSeen(&s.Item) }),
-	col("last_confirmed", func(s *software) cell { return instant(lastConfirmed(&s.Item, s.confirmed)) }),
-	col("ended_at", func(s *software) cell { return instant(s.ClosedAt) }),
-	col("end_of_support_status", func(s *software) cell { return s.facts[endOfSupport+"Status"] }),
-	col("end_of_support_date", func(s *software) cell { return s.facts[endOfSupport+"Date"] }),
-	col("disk_paths", func(s *software) cell { return s.paths(s.Evidence, diskPaths) }),
-	col("registry_paths", func(s *software) cell { return s.paths(s.Evidence, registryPaths) }),
+	col("first_seen", formTime, "The earliest the source ever gave", func(s *software) cell { return firstSeen(&s.Item) }),
+	col("last_confirmed", formTime, "Latest time that a row of the machine was seen at the source; of an ended one at its end", func(s *software) cell { return instant(lastConfirmed(&s.Item, s.confirmed)) }),
+	col("ended_at", formTime, "When the source no longer had it; null while installed", func(s *software) cell { return instant(s.ClosedAt) }),
+	attribute("end_of_support_status", endOfSupport+"Status", (*software).fact),
+	attribute("end_of_support_date", endOfSupport+"Date", (*software).fact),
+	full("disk_paths", formList, "Where on disk it was found", func(s *software) cell { return s.paths(s.Evidence, diskPaths) }),
+	full("registry_paths", formList, "Where in the registry it was found", func(s *software) cell { return s.paths(s.Evidence, registryPaths) }),
 }
+
+func (s *software) fact(target string) cell { return s.facts[target] }
 
 func writeSoftware(ctx context.Context, e *exporter) error {
 	found, err := e.inOrder(ctx)

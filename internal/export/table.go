@@ -1,16 +1,46 @@
 package export
 
-// column is one column of an export whose rows are built from a T.
-type column[T any] struct {
+// heading is what a column is, whatever its rows are built from.
+type heading struct {
 	name   string
-	sorted bool // rows are ordered by the sorted columns, left to right
-	cell   func(*T) cell
+	form   form
+	sorted bool   // rows are ordered by the sorted columns, left to right
+	never  bool   // never null
+	says   string // for docs: what it is; "" = the name says it
 }
 
-// key is a column that rows are ordered by.
-func key[T any](name string, cell func(*T) cell) column[T] { return column[T]{name, true, cell} }
+// column is one column of an export whose rows are built from a T.
+type column[T any] struct {
+	heading
 
-func col[T any](name string, cell func(*T) cell) column[T] { return column[T]{name, false, cell} }
+	cell func(*T) cell
+}
+
+// key is a column that rows are ordered by and that is never null.
+func key[T any](name string, form form, says string, cell func(*T) cell) column[T] {
+	return column[T]{heading{name, form, true, true, says}, cell}
+}
+
+// col is a column that may be null.
+func col[T any](name string, form form, says string, cell func(*T) cell) column[T] {
+	return column[T]{heading{name, form, false, false, says}, cell}
+}
+
+// full is a column that is never null.
+func full[T any](name string, form form, says string, cell func(*T) cell) column[T] {
+	return column[T]{heading{name, form, false, true, says}, cell}
+}
+
+// nullable lets a key be null.
+func nullable[T any](c column[T]) column[T] {
+	c.never = false
+	return c
+}
+
+// attribute is a column of a target attribute, in the form that the mapping gives it.
+func attribute[T any](name, target string, read func(row *T, target string) cell) column[T] {
+	return col(name, mapped(target), "`"+target+"`", func(row *T) cell { return read(row, target) })
+}
 
 // emitter writes rows of one export by its columns.
 type emitter[T any] struct {
@@ -22,7 +52,7 @@ type emitter[T any] struct {
 
 // begin writes the header.
 func begin[T any](e *exporter, columns []column[T]) (*emitter[T], error) {
-	return &emitter[T]{columns: columns, out: e.out, cells: make([]cell, len(columns)), rows: &e.rows}, e.out.header(names(columns))
+	return &emitter[T]{columns: columns, out: e.out, cells: make([]cell, len(columns)), rows: &e.rows}, e.out.header(headings(columns))
 }
 
 func (m *emitter[T]) row(r *T) error {
@@ -33,10 +63,18 @@ func (m *emitter[T]) row(r *T) error {
 	return m.out.row(m.cells)
 }
 
-func names[T any](columns []column[T]) []string {
+func headings[T any](columns []column[T]) []heading {
+	all := make([]heading, len(columns))
+	for i := range columns {
+		all[i] = columns[i].heading
+	}
+	return all
+}
+
+func names(columns []heading) []string {
 	all := make([]string, len(columns))
-	for i, c := range columns {
-		all[i] = c.name
+	for i := range columns {
+		all[i] = columns[i].name
 	}
 	return all
 }

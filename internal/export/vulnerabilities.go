@@ -19,24 +19,22 @@ type described struct {
 }
 
 var vulnerabilityColumns = []column[described]{
-	key("cve", func(v *described) cell { return text(v.cve) }),
-	col("name", defined("Name")),
-	col("description", defined("Description")),
-	col("severity", defined("Severity")),
-	col("cvss", defined("CVSS")),
-	col("cvss_vector", defined("CVSSVector")),
-	col("epss", defined("EPSS")),
-	col("published_on", defined("PublishedOn")),
-	col("updated_on", defined("UpdatedOn")),
-	col("public_exploit", defined("PublicExploit")),
-	col("exploit_verified", defined("ExploitVerified")),
-	col("exploit_in_kit", defined("ExploitInKit")),
-	col("devices_open", func(v *described) cell { return integer(v.devices) }),
+	key("cve", formText, "The CVE, or a temporary `TVM-…` id", func(v *described) cell { return text(v.cve) }),
+	attribute("name", definitionOf+"Name", (*described).member),
+	attribute("description", definitionOf+"Description", (*described).member),
+	attribute("severity", definitionOf+"Severity", (*described).member),
+	attribute("cvss", definitionOf+"CVSS", (*described).member),
+	attribute("cvss_vector", definitionOf+"CVSSVector", (*described).member),
+	attribute("epss", definitionOf+"EPSS", (*described).member),
+	attribute("published_on", definitionOf+"PublishedOn", (*described).member),
+	attribute("updated_on", definitionOf+"UpdatedOn", (*described).member),
+	attribute("public_exploit", definitionOf+"PublicExploit", (*described).member),
+	attribute("exploit_verified", definitionOf+"ExploitVerified", (*described).member),
+	attribute("exploit_in_kit", definitionOf+"ExploitInKit", (*described).member),
+	full("devices_open", formInteger, "Devices in scope with an open finding of it", func(v *described) cell { return integer(v.devices) }),
 }
 
-func defined(attribute string) func(*described) cell {
-	return func(v *described) cell { return value(v.members[definitionOf+attribute]) }
-}
+func (v *described) member(target string) cell { return value(v.members[target]) }
 
 // tally is what the findings say of a CVE.
 type tally struct {

@@ -2,6 +2,7 @@ package export
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"strings"
 
@@ -10,17 +11,23 @@ import (
 
 // rowWriter writes rows in one format.
 type rowWriter interface {
-	header(columns []string) error
+	header(columns []heading) error
 	row(cells []cell) error
 	flush() error
 }
 
+// buffered is how many bytes of text are gathered before they are written.
+const buffered = 64 << 10
+
 func newWriter(w io.Writer, o Options) rowWriter {
-	out := bufio.NewWriterSize(w, 64<<10)
-	if o.Format == "csv" {
-		return &csvWriter{out: out, guard: o.ForSpreadsheet}
+	switch o.Format {
+	case "parquet":
+		return &parquetWriter{to: w, name: o.Name}
+	case "csv":
+		return &csvWriter{out: bufio.NewWriterSize(w, buffered), guard: o.ForSpreadsheet}
+	default:
+		return &ndjsonWriter{out: bufio.NewWriterSize(w, buffered)}
 	}
-	return &ndjsonWriter{out: out}
 }
 
 // ndjsonWriter writes one JSON object a line, members in the order of the columns.
@@ -30,8 +37,8 @@ type ndjsonWriter struct {
 	buf   []byte
 }
 
-func (w *ndjsonWriter) header(columns []string) error {
-	for i, name := range columns {
+func (w *ndjsonWriter) header(columns []heading) error {
+	for i, name := range names(columns) {
 		before := byte(',')
 		if i == 0 {
 			before = '{'
@@ -44,15 +51,7 @@ func (w *ndjsonWriter) header(columns []string) error {
 func (w *ndjsonWriter) row(cells []cell) error {
 	buf := w.buf[:0]
 	for i := range cells {
-		buf = append(buf, w.names[i]...)
-		switch c := &cells[i]; c.kind {
-		case plain:
-			buf = mapping.AppendString(buf, c.text)
-		case jsonText:
-			buf = append(buf, c.text...)
-		default:
-			buf = append(buf, "null"...)
-		}
+		buf = cells[i].appendJSON(append(buf, w.names[i]...))
 	}
 	w.buf = append(buf, '}', '\n')
 	_, err := w.out.Write(w.buf)
@@ -67,11 +66,12 @@ type csvWriter struct {
 	out   *bufio.Writer
 	guard bool
 	buf   []byte
+	text  []byte // of one cell
 }
 
-func (w *csvWriter) header(columns []string) error {
+func (w *csvWriter) header(columns []heading) error {
 	cells := make([]cell, len(columns))
-	for i, name := range columns {
+	for i, name := range names(columns) {
 		cells[i] = text(name)
 	}
 	return w.row(cells)
@@ -83,28 +83,33 @@ func (w *csvWriter) row(cells []cell) error {
 		if i > 0 {
 			buf = append(buf, ',')
 		}
-		buf = w.cell(buf, cells[i].text)
+		w.text = cells[i].appendText(w.text[:0])
+		buf = w.cell(buf, w.text)
 	}
 	w.buf = append(buf, '\r', '\n')
 	_, err := w.out.Write(w.buf)
 	return err
 }
 
-func (w *csvWriter) cell(buf []byte, s string) []byte {
-	if w.guard && s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0 {
-		s = "'" + s
+func (w *csvWriter) cell(buf, text []byte) []byte {
+	guarded := w.guard && len(text) > 0 && strings.IndexByte("=+-@\t\r", text[0]) >= 0
+	quoted := bytes.ContainsAny(text, ",\"\r\n")
+	if quoted {
+		buf = append(buf, '"')
 	}
-	if !strings.ContainsAny(s, ",\"\r\n") {
-		return append(buf, s...)
+	if guarded {
+		buf = append(buf, '\'')
 	}
-	buf = append(buf, '"')
+	if !quoted {
+		return append(buf, text...)
+	}
 	for {
-		before, after, quote := strings.Cut(s, `"`)
+		before, after, quote := bytes.Cut(text, []byte{'"'})
 		buf = append(buf, before...)
 		if !quote {
 			return append(buf, '"')
 		}
-		buf, s = append(buf, '"', '"'), after
+		buf, text = append(buf, '"', '"'), after
 	}
 }
 
