@@ -232,7 +232,7 @@ func TestExportBadInput(t *testing.T) {
 		{"no export", []string{"--db", "sqlite:" + db}, badInput{code: "usage", exit: exitUsage}},
 		{"no database", []string{"machines"}, badInput{code: "usage", exit: exitUsage, says: "--db"}},
 		{"database not there", []string{"machines", "--db", "sqlite:" + filepath.Join(folder, "none.db")}, badInput{code: "invalid_db", exit: exitUsage, says: "no database"}},
-		{"PostgreSQL", []string{"machines", "--db", "postgres://u:" + wrongSecret + "@host/db"}, badInput{code: "invalid_db", exit: exitUsage, says: "not in this version"}},
+		{"PostgreSQL not there", []string{"machines", "--db", postgresURL("127.0.0.1:1")}, badInput{code: "database_unreachable", exit: exitFailed, says: "127.0.0.1:1"}},
 		{"unknown format", []string{"machines", "--db", "sqlite:" + db, "--format", "xlsx"}, badInput{code: "invalid_format", exit: exitUsage, says: "xlsx"}},
 		{"unknown state", []string{"machines", "--db", "sqlite:" + db, "--state", "closed"}, badInput{code: "invalid_state", exit: exitUsage, says: "closed"}},
 		{"unknown scope", []string{"machines", "--db", "sqlite:" + db, "--scope", "some"}, badInput{code: "invalid_scope", exit: exitUsage, says: "some"}},

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +76,7 @@ func (f *farSide) musterContext(ctx context.Context, args ...string) (code int, 
 // sync gathers and expects success.
 func (f *farSide) sync(db string, more ...string) runJSON {
 	f.t.Helper()
-	code, out, errs := f.muster(append(append([]string{"sync", "--db", "sqlite:" + db, "--json"}, f.flags()...), more...)...)
+	code, out, errs := f.muster(append(append([]string{"sync", "--db", databaseURL(db), "--json"}, f.flags()...), more...)...)
 	var run runJSON
 	if err := json.Unmarshal([]byte(out), &run); err != nil {
 		f.t.Fatalf("sync printed %q (%v), %s", out, err, errs)
@@ -89,7 +91,7 @@ func (f *farSide) sync(db string, more ...string) runJSON {
 // export gives the rows of one export.
 func (f *farSide) export(db, what string, more ...string) []map[string]any {
 	f.t.Helper()
-	code, out, errs := f.muster(append([]string{"export", what, "--db", "sqlite:" + db}, more...)...)
+	code, out, errs := f.muster(append([]string{"export", what, "--db", databaseURL(db)}, more...)...)
 	if code != exitDone {
 		f.t.Fatalf("export %s ended with %d: %s", what, code, errs)
 	}
@@ -103,6 +105,20 @@ func (f *farSide) export(db, what string, more ...string) []map[string]any {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// databaseURL names a database as --db does: a path is an SQLite file's.
+func databaseURL(db string) string {
+	if strings.HasPrefix(db, "postgres://") {
+		return db
+	}
+	return "sqlite:" + db
+}
+
+// postgresURL has a password that nobody may see again.
+func postgresURL(host string) string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword("u", wrongSecret), Host: host, Path: "/db"}
+	return u.String()
 }
 
 func tempDatabase(t *testing.T) string {

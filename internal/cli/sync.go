@@ -15,7 +15,7 @@ import (
 type reserveFunc = func(ctx context.Context, endpoint string) error
 
 type syncCommand struct {
-	DB string `required:"" placeholder:"URL" help:"Where to: sqlite:PATH (made when absent)."`
+	DB string `required:"" placeholder:"URL" help:"Where to: sqlite:PATH (made when absent) or postgres://USER@HOST/DATABASE."`
 	sourceFlags
 	Full      bool   `help:"Read everything, also what has not changed at the source."`
 	Connector string `default:"default" placeholder:"NAME" help:"The connector that this gathering belongs to; made when absent."`

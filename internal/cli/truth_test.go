@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"muster/internal/defender/emulator"
+	"muster/internal/store/postgres/pgtest"
 )
 
 // TestGatheringEqualsTruth gathers emulated tenants over nine days, by every kind of
@@ -17,6 +18,8 @@ func TestGatheringEqualsTruth(t *testing.T) {
 		flags  []string
 		expect emulator.Gathering
 		roles  []string
+		// database makes one; nil = an SQLite file
+		database func(testing.TB) string
 	}{
 		{name: "no filter"},
 		{name: "stale 30", flags: []string{"--stale-days", "30"}, expect: emulator.Gathering{StaleDays: 30}},
@@ -25,8 +28,11 @@ func TestGatheringEqualsTruth(t *testing.T) {
 		{name: "all of two tags", flags: []string{"--tag", "Servers", "--tag", "VIP", "--tags-match", "all"}, expect: emulator.Gathering{Tags: []string{"Servers", "VIP"}, AllTags: true}},
 		{name: "tag in other case", flags: []string{"--tag", " sERVERS "}, expect: emulator.Gathering{Tags: []string{"sERVERS"}}},
 		{name: "stale and tag", flags: []string{"--stale-days", "30", "--tag", "VIP"}, expect: emulator.Gathering{StaleDays: 30, Tags: []string{"VIP"}}},
+		{name: "no filter, on PostgreSQL", database: pgtest.Database},
 		{name: "onboarded only, software from vulnerability rows", flags: []string{"--onboarded-only"}, expect: emulator.Gathering{OnboardedOnly: true},
 			roles: []string{"Machine.Read.All", "Vulnerability.Read.All"}},
+		{name: "stale and tag, software from vulnerability rows, on PostgreSQL", flags: []string{"--stale-days", "30", "--tag", "VIP"}, expect: emulator.Gathering{StaleDays: 30, Tags: []string{"VIP"}},
+			roles: []string{"Machine.Read.All", "Vulnerability.Read.All"}, database: pgtest.Database},
 	}
 	for i, filter := range filters {
 		t.Run(filter.name, func(t *testing.T) {
@@ -40,6 +46,9 @@ func TestGatheringEqualsTruth(t *testing.T) {
 			}
 			f := newFarSide(t, emulator.Options{Devices: devices, Seed: uint64(11 + i), NullCVERows: i%2 == 1}, func(o *emulator.ServerOptions) { o.Roles = filter.roles })
 			db := tempDatabase(t)
+			if filter.database != nil {
+				db = filter.database(t)
+			}
 			truth := emulator.NewTruth(f.world)
 			for _, day := range []int{0, 1, 2, 9} {
 				f.at(day)
