@@ -15,7 +15,9 @@ func BenchmarkFindings(b *testing.B) { benchmark(b, Options{Name: "findings"}) }
 
 func BenchmarkFindingsCSV(b *testing.B) { benchmark(b, Options{Name: "findings", Format: "csv"}) }
 
-func BenchmarkFindingsParquet(b *testing.B) { benchmark(b, Options{Name: "findings", Format: "parquet"}) }
+func BenchmarkFindingsParquet(b *testing.B) {
+	benchmark(b, Options{Name: "findings", Format: "parquet"})
+}
 
 func BenchmarkDevices(b *testing.B) { benchmark(b, Options{Name: "devices"}) }
 

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"muster/internal/store"
@@ -48,9 +49,7 @@ func (c *cache[K, V]) load(ctx context.Context, keys []K) error {
 		}
 	}
 	found, err := c.fetch(ctx, missing)
-	for k, v := range found {
-		c.held[k] = v
-	}
+	maps.Copy(c.held, found)
 	return err
 }
 

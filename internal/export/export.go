@@ -39,21 +39,17 @@ func define[T any](columns []column[T], write func(ctx context.Context, e *expor
 // order of the exports in help and errors.
 var order = []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "totals", "runs", "audit"}
 
-var exports map[string]definition
-
-func init() {
-	exports = map[string]definition{
-		"devices":         define(deviceColumns, writeDevices),
-		"machines":        define(machineColumns, writeMachines),
-		"software":        define(softwareColumns, writeSoftware),
-		"findings":        define(findingColumns, writeFindings),
-		"configuration":   define(configurationColumns, writeConfiguration),
-		"vulnerabilities": define(vulnerabilityColumns, writeVulnerabilities),
-		"history":         define(historyColumns, writeHistory),
-		"totals":          define(totalColumns, nil),
-		"runs":            define(runColumns, writeRuns),
-		"audit":           define(auditColumns, nil),
-	}
+var exports = map[string]definition{
+	"devices":         define(deviceColumns, writeDevices),
+	"machines":        define(machineColumns, writeMachines),
+	"software":        define(softwareColumns, writeSoftware),
+	"findings":        define(findingColumns, writeFindings),
+	"configuration":   define(configurationColumns, writeConfiguration),
+	"vulnerabilities": define(vulnerabilityColumns, writeVulnerabilities),
+	"history":         define(historyColumns, writeHistory),
+	"totals":          define(totalColumns, nil),
+	"runs":            define(runColumns, writeRuns),
+	"audit":           define(auditColumns, nil),
 }
 
 // Names lists the exports.

@@ -269,8 +269,10 @@ func TestDevice(t *testing.T) {
 	f := filled(t)
 	rows := rowsOf(t, f, Options{Name: "devices", Tenants: []string{tenantA}})
 	got := rows[1]
-	want := map[string]any{"device_id": "d-1", "device_name": "SRV-1", "device_group": "Lab", "first_seen": "2025-12-01T06:00:00Z", "last_seen": "2026-03-01T06:00:00.25Z",
-		"assessed_at": "2026-03-01T06:00:00Z", "open_critical": 1.0, "open_high": 1.0, "open_medium": 0.0, "open_low": 1.0, "in_scope": true, "scope_reason": nil}
+	want := map[string]any{
+		"device_id": "d-1", "device_name": "SRV-1", "device_group": "Lab", "first_seen": "2025-12-01T06:00:00Z", "last_seen": "2026-03-01T06:00:00.25Z",
+		"assessed_at": "2026-03-01T06:00:00Z", "open_critical": 1.0, "open_high": 1.0, "open_medium": 0.0, "open_low": 1.0, "in_scope": true, "scope_reason": nil,
+	}
 	for column, v := range want {
 		if got[column] != v {
 			t.Errorf("%s is %v, want %v", column, got[column], v)

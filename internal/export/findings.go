@@ -96,7 +96,8 @@ func compareSoftware(a, b store.SoftwareKey) int {
 
 // eachBlock reads the wanted rows of the machines of the asked scope, some machines at a time.
 func (e *exporter) eachBlock(ctx context.Context, kind store.ItemKind, d muster.Dataset, wants func(open bool) bool,
-	each func(some []picked, rows map[int64][]store.Item, confirmed map[int64]time.Time) error) error {
+	each func(some []picked, rows map[int64][]store.Item, confirmed map[int64]time.Time) error,
+) error {
 	found, err := e.inOrder(ctx)
 	if err != nil {
 		return err

@@ -108,8 +108,10 @@ func (m *merging) listed(row store.MachineRow, attributes string, reason muster.
 	for i := range changes {
 		changes[i].Machine, changes[i].At = row.ID, m.at
 	}
-	m.ok(m.MergeMachines(m.ctx, store.MachineStep{Step: m.step(muster.Machines, muster.Counts{Read: 1, New: 1}), Connector: m.connector.ID,
-		Machines: []store.MachineRow{row}, Scopes: []store.ScopeRow{{Machine: row.ID, Reason: reason, Since: since}}, Changes: changes}))
+	m.ok(m.MergeMachines(m.ctx, store.MachineStep{
+		Step: m.step(muster.Machines, muster.Counts{Read: 1, New: 1}), Connector: m.connector.ID,
+		Machines: []store.MachineRow{row}, Scopes: []store.ScopeRow{{Machine: row.ID, Reason: reason, Since: since}}, Changes: changes,
+	}))
 	return row.ID
 }
 
@@ -156,8 +158,10 @@ func (m *merging) rows(d muster.Dataset, kind store.ItemKind, machine int64, ass
 		items[i].Machine = machine
 	}
 	state := store.State{Machine: machine, Known: muster.Known{LookedAt: assessed, AssessedAt: assessed}, LastConfirmed: confirmed, OpenRows: int64(len(items))}
-	m.ok(m.MergeItems(m.ctx, store.ItemStep{Step: m.step(d, muster.Counts{Read: int64(len(items)), New: int64(len(items))}), States: []store.State{state},
-		Items: map[store.ItemKind][]store.Item{kind: items}}))
+	m.ok(m.MergeItems(m.ctx, store.ItemStep{
+		Step: m.step(d, muster.Counts{Read: int64(len(items)), New: int64(len(items))}), States: []store.State{state},
+		Items: map[store.ItemKind][]store.Item{kind: items},
+	}))
 }
 
 const (
@@ -187,8 +191,10 @@ func filled(t testing.TB) *fixture {
 		store.Change{Attribute: "OS.BuildNumber", Old: []byte(`22621`), New: []byte(`22631`)})
 	m2 := north.listed(store.MachineRow{MachineID: "m2", Device: "d-2", FirstSeen: day(-60), LastSeen: day(-35)}, `{"DeviceName":"GONE"}`, muster.OutStale, day(0))
 	north.listed(store.MachineRow{MachineID: "m3", Device: "d-3"}, `{}`, muster.InScope, day(0))
-	north.ok(north.MergeDocuments(f.ctx, store.DocumentStep{Step: north.step(muster.Antivirus, muster.Counts{Read: 1, New: 1}),
-		States: []store.State{{Machine: m1, LastConfirmed: day(0), OpenRows: 1, Attributes: []byte(`{"Security.Antivirus.Mode":"0"}`)}}}))
+	north.ok(north.MergeDocuments(f.ctx, store.DocumentStep{
+		Step:   north.step(muster.Antivirus, muster.Counts{Read: 1, New: 1}),
+		States: []store.State{{Machine: m1, LastConfirmed: day(0), OpenRows: 1, Attributes: []byte(`{"Security.Antivirus.Mode":"0"}`)}},
+	}))
 
 	first := day(-10).UnixMicro()
 	north.rows(muster.Vulnerabilities, store.Findings, m1, day(0), day(0).Add(-time.Hour),

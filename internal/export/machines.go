@@ -3,6 +3,7 @@ package export
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -108,9 +109,7 @@ func (e *exporter) describe(ctx context.Context, some []picked) ([]machine, erro
 
 func (m *machine) add(raw []byte) error {
 	members, err := document(raw)
-	for name, v := range members {
-		m.members[name] = v
-	}
+	maps.Copy(m.members, members)
 	return err
 }
 

@@ -30,7 +30,7 @@ var errType = errors.New("another type")
 type parquetWriter struct {
 	to      io.Writer
 	name    string
-	out     *parquet.Writer
+	out     *parquet.GenericWriter[any]
 	columns []parquetColumn
 	texts   []byte // what the values of the batch point to
 	rows    int64  // written before the batch
@@ -61,7 +61,7 @@ func (w *parquetWriter) header(columns []heading) error {
 		}
 		w.columns = append(w.columns, p)
 	}
-	w.out = parquet.NewWriter(w.to, schema(w.name, columns), parquet.Compression(&parquet.Zstd), parquet.CreatedBy("muster", "1", "parquet"))
+	w.out = parquet.NewGenericWriter[any](w.to, schema(w.name, columns), parquet.Compression(&parquet.Zstd), parquet.CreatedBy("muster", "1", "parquet"))
 	return nil
 }
 

@@ -91,11 +91,11 @@ func decode(t testing.TB, f parquet.Field, values []parquet.Value) any {
 	case "STRING":
 		return string(v.ByteArray())
 	case "JSON":
-		var any any
-		if err := json.Unmarshal(v.ByteArray(), &any); err != nil {
+		var value any
+		if err := json.Unmarshal(v.ByteArray(), &value); err != nil {
 			t.Fatalf("%s: %v in %q", f.Name(), err, v.ByteArray())
 		}
-		return any
+		return value
 	case "TIMESTAMP(isAdjustedToUTC=true,unit=MICROS)":
 		return time.UnixMicro(v.Int64()).UTC().Format(mapping.TimeLayout)
 	case "INT(64,true)":
