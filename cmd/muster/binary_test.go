@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"muster/internal/defender/emulator"
+	"muster/internal/store/postgres/pgtest"
 )
 
 var binary string
@@ -72,7 +73,15 @@ func startTenant(t *testing.T, devices int, adjust ...func(*emulator.ServerOptio
 }
 
 func (tn tenant) sync(ctx context.Context, db string) *exec.Cmd {
-	return exec.CommandContext(ctx, binary, append([]string{"sync", "--db", "sqlite:" + db, "--json"}, tn.flags...)...)
+	return exec.CommandContext(ctx, binary, append([]string{"sync", "--db", databaseURL(db), "--json"}, tn.flags...)...)
+}
+
+// databaseURL names a database as --db does: a path is an SQLite file's.
+func databaseURL(db string) string {
+	if strings.HasPrefix(db, "postgres://") {
+		return db
+	}
+	return "sqlite:" + db
 }
 
 // exports gives all exports of a database but runs as one text.
@@ -80,7 +89,7 @@ func exports(t *testing.T, db string) string {
 	t.Helper()
 	var all bytes.Buffer
 	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history"} {
-		cmd := exec.CommandContext(t.Context(), binary, "export", what, "--db", "sqlite:"+db, "--state", "all", "--scope", "all")
+		cmd := exec.CommandContext(t.Context(), binary, "export", what, "--db", databaseURL(db), "--state", "all", "--scope", "all")
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
 		if err != nil {
@@ -92,7 +101,7 @@ func exports(t *testing.T, db string) string {
 }
 
 // TestKilledSync kills the program at random moments; the sync after it must leave the
-// same data as one that nobody disturbed.
+// same data as one that nobody disturbed, which on both engines are the same bytes.
 func TestKilledSync(t *testing.T) {
 	tn := startTenant(t, 60)
 	clean := filepath.Join(t.TempDir(), "clean.db")
@@ -103,18 +112,22 @@ func TestKilledSync(t *testing.T) {
 	took := time.Since(began)
 	want := exports(t, clean)
 
-	kills := 8
+	kills, onPostgres := 8, 3
 	if os.Getenv("MUSTER_SOAK") != "" {
-		kills = 100
+		kills, onPostgres = 100, 100
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for i := range kills {
+	for i := range kills + onPostgres {
+		engine, database := "SQLite", func(t *testing.T) string { return filepath.Join(t.TempDir(), "muster.db") }
+		if i >= kills {
+			engine, database = "PostgreSQL", func(t *testing.T) string { return pgtest.Database(t) }
+		}
 		delay := time.Duration(random.Int64N(int64(took * 5 / 4)))
-		t.Run(fmt.Sprintf("%d after %s", i, delay.Round(time.Millisecond)), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %d after %s", engine, i, delay.Round(time.Millisecond)), func(t *testing.T) {
 			t.Parallel()
-			db := filepath.Join(t.TempDir(), "muster.db")
+			db := database(t)
 			kill, cancel := context.WithTimeout(t.Context(), delay)
 			defer cancel()
 			_ = tn.sync(kill, db).Run() // exec kills with SIGKILL when the time is over
