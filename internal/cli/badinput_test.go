@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,8 +64,10 @@ func badInputs(t *testing.T, f *farSide) []badInput {
 		{name: "client a domain", instead: []string{"--client-id", "contoso.com"}, code: "invalid_client_id", exit: exitUsage},
 		{name: "no secret", instead: []string{"--client-secret-file", ""}, code: "invalid_client_secret", exit: exitUsage},
 		{name: "secret and certificate", instead: []string{"--certificate-file", pem}, code: "invalid_certificate_file", exit: exitUsage, says: "both"},
-		{name: "secret in the environment and certificate", instead: []string{"--client-secret-file", "", "--certificate-file", pem},
-			env: map[string]string{"MUSTER_CLIENT_SECRET": plantedSecret}, code: "invalid_certificate_file", exit: exitUsage, says: "both"},
+		{
+			name: "secret in the environment and certificate", instead: []string{"--client-secret-file", "", "--certificate-file", pem},
+			env: map[string]string{"MUSTER_CLIENT_SECRET": plantedSecret}, code: "invalid_certificate_file", exit: exitUsage, says: "both",
+		},
 		{name: "secret file missing", instead: []string{"--client-secret-file", missing}, code: "invalid_client_secret_file", exit: exitUsage, says: "no such file"},
 		{name: "secret file a folder", instead: []string{"--client-secret-file", dir}, code: "invalid_client_secret_file", exit: exitUsage, says: "cannot be read"},
 		{name: "secret file empty", instead: []string{"--client-secret-file", empty}, code: "invalid_client_secret_file", exit: exitUsage, says: "is empty"},
@@ -72,10 +75,14 @@ func badInputs(t *testing.T, f *farSide) []badInput {
 		{name: "certificate missing", instead: []string{"--client-secret-file", "", "--certificate-file", missing}, code: "invalid_certificate_file", exit: exitUsage, says: "no such file"},
 		{name: "certificate empty", instead: []string{"--client-secret-file", "", "--certificate-file", empty}, code: "invalid_certificate_file", exit: exitUsage, says: "is empty"},
 		{name: "certificate without key", instead: []string{"--client-secret-file", "", "--certificate-file", f.files.ca}, code: "invalid_certificate_file", exit: exitUsage, says: "private key"},
-		{name: "certificate password missing", instead: []string{"--client-secret-file", "", "--certificate-file", pem, "--certificate-password-file", missing},
-			code: "invalid_certificate_password_file", exit: exitUsage},
-		{name: "PFX with a wrong password", instead: []string{"--client-secret-file", "", "--certificate-file", "testdata/app.pfx"},
-			env: map[string]string{"MUSTER_CERTIFICATE_PASSWORD": wrongSecret}, code: "invalid_certificate_file", exit: exitUsage, says: "password"},
+		{
+			name: "certificate password missing", instead: []string{"--client-secret-file", "", "--certificate-file", pem, "--certificate-password-file", missing},
+			code: "invalid_certificate_password_file", exit: exitUsage,
+		},
+		{
+			name: "PFX with a wrong password", instead: []string{"--client-secret-file", "", "--certificate-file", "testdata/app.pfx"},
+			env: map[string]string{"MUSTER_CERTIFICATE_PASSWORD": wrongSecret}, code: "invalid_certificate_file", exit: exitUsage, says: "password",
+		},
 		{name: "CA file missing", instead: []string{"--ca-file", missing}, code: "invalid_ca_file", exit: exitUsage, says: "no such file"},
 		{name: "CA file empty", instead: []string{"--ca-file", empty}, code: "invalid_ca_file", exit: exitUsage, says: "is empty"},
 		{name: "CA file no certificate", instead: []string{"--ca-file", f.files.secret}, code: "invalid_ca_file", exit: exitUsage, says: "no certificate"},
@@ -270,12 +277,10 @@ func (f *farSide) exports(db string) string {
 
 // replaced gives a command line in which flags have other values; "" takes a flag out.
 func replaced(args []string, pairs ...string) []string {
-	out := append([]string(nil), args...)
+	out := slices.Clone(args)
 	for i := 0; i < len(pairs); i += 2 {
-		for at := 0; at < len(out)-1; at++ {
-			if out[at] == pairs[i] {
-				out = append(out[:at], out[at+2:]...)
-			}
+		for at := slices.Index(out, pairs[i]); at >= 0; at = slices.Index(out, pairs[i]) {
+			out = slices.Delete(out, at, at+2)
 		}
 		if pairs[i+1] != "" {
 			out = append(out, pairs[i], pairs[i+1])

@@ -93,8 +93,10 @@ func (f *farSide) hold(db string, at time.Time) *holder {
 	now := func() time.Time { return h.now }
 	h.sink = ingest.New(store, now, log)
 	desk := control.New(store, h.sink, now, log)
-	id, err := desk.Start(ctx, "default", "sync", muster.Settings{TenantID: f.server.TenantID(), ClientID: f.server.ClientID(), Cloud: "commercial",
-		LoginURL: f.server.LoginURL(), APIURL: f.server.APIURL(), Datasets: muster.DefaultDatasets()}, false)
+	id, err := desk.Start(ctx, "default", "sync", muster.Settings{
+		TenantID: f.server.TenantID(), ClientID: f.server.ClientID(), Cloud: "commercial",
+		LoginURL: f.server.LoginURL(), APIURL: f.server.APIURL(), Datasets: muster.DefaultDatasets(),
+	}, false)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -153,8 +155,10 @@ func TestSilentHolder(t *testing.T) {
 	h.claim(t)
 	began := time.Now()
 	base := f.now
-	a := App{Args: append([]string{"sync", "--db", "sqlite:" + db}, f.flags()...), Stdout: t.Output(), Stderr: t.Output(), Getenv: func(string) string { return "" },
-		Now: func() time.Time { return base.Add(time.Since(began)) }}
+	a := App{
+		Args: append([]string{"sync", "--db", "sqlite:" + db}, f.flags()...), Stdout: t.Output(), Stderr: t.Output(), Getenv: func(string) string { return "" },
+		Now: func() time.Time { return base.Add(time.Since(began)) },
+	}
 	if code := a.Run(t.Context()); code != exitDone {
 		t.Fatalf("exit code %d", code)
 	}

@@ -54,8 +54,12 @@ func TestCancelledReading(t *testing.T) {
 		name, path string
 		passes     int64
 	}{
-		{"signing in", "/oauth2/", 0}, {"machine list", "/api/machines", 0}, {"export", "/SoftwareVulnerabilitiesExport", 0},
-		{"first file", "/SoftwareInventory/", 0}, {"file in the middle", "/VaExport/", 3}, {"catalogue", "/api/vulnerabilities", 0},
+		{"signing in", "/oauth2/", 0},
+		{"machine list", "/api/machines", 0},
+		{"export", "/SoftwareVulnerabilitiesExport", 0},
+		{"first file", "/SoftwareInventory/", 0},
+		{"file in the middle", "/VaExport/", 3},
+		{"catalogue", "/api/vulnerabilities", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

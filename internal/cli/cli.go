@@ -93,7 +93,7 @@ func (a *App) run(ctx context.Context) error {
 	if c.Verbose {
 		level = slog.LevelDebug
 	}
-	a.log = slog.New(tint.NewHandler(a.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !a.colour(a.Stderr)}))
+	a.log = slog.New(tint.NewTextHandler(a.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !a.colour(a.Stderr)}))
 	return call.Run()
 }
 

@@ -52,7 +52,7 @@ func TestDemo(t *testing.T) {
 		t.Errorf("%d findings are fixed, the demo says %s", len(fixed), m[2])
 	}
 	// The commands that it names work as they stand.
-	for _, line := range strings.Split(out, "\n") {
+	for line := range strings.SplitSeq(out, "\n") {
 		if command, found := strings.CutPrefix(line, "  muster "); found {
 			if code, _, errs := f.muster(strings.Fields(command)...); code != exitDone {
 				t.Errorf("%q ends with %d: %s", line, code, errs)

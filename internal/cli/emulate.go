@@ -36,8 +36,10 @@ func (c *emulateCommand) Run(ctx context.Context, a *App) error {
 		return muster.Invalid("day", fmt.Sprintf("day %d is outside 0 to 3650", c.Day), "Try --day 1.")
 	}
 	ahead := time.Duration(c.Day) * 24 * time.Hour
-	server, err := startEmulator(emulator.ServerOptions{World: newWorld(a.Now(), c.Devices, c.Seed), Listen: c.Listen, Roles: c.Roles,
-		Now: func() time.Time { return a.Now().Add(ahead) }})
+	server, err := startEmulator(emulator.ServerOptions{
+		World: newWorld(a.Now(), c.Devices, c.Seed), Listen: c.Listen, Roles: c.Roles,
+		Now: func() time.Time { return a.Now().Add(ahead) },
+	})
 	if err != nil {
 		return err
 	}
@@ -58,8 +60,7 @@ func newWorld(now time.Time, devices int, seed uint64) *emulator.World {
 
 func startEmulator(o emulator.ServerOptions) (*emulator.Server, error) {
 	server, err := emulator.Start(o)
-	var cause *net.OpError
-	if errors.As(err, &cause) {
+	if cause, ok := errors.AsType[*net.OpError](err); ok {
 		err = muster.Invalid("listen", fmt.Sprintf("%s cannot be listened on: %v", o.Listen, cause.Err), "Choose another with --listen 127.0.0.1:PORT.")
 	}
 	return server, err
@@ -72,8 +73,7 @@ type access struct{ ca, secret string }
 func saveAccess(dir string, s *emulator.Server) (access, error) {
 	files := access{ca: filepath.Join(dir, "ca.pem"), secret: filepath.Join(dir, "client-secret")}
 	err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(files.ca, s.CAPEM(), 0o600), os.WriteFile(files.secret, []byte(s.Secret()+"\n"), 0o600))
-	var cause *fs.PathError
-	if errors.As(err, &cause) {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		return files, muster.Invalid("dir", fmt.Sprintf("the folder %s cannot be written: %v", dir, cause.Err), "Choose another with --dir.")
 	}
 	return files, err
@@ -81,8 +81,15 @@ func saveAccess(dir string, s *emulator.Server) (access, error) {
 
 func (c *emulateCommand) describe(a *App, s *emulator.Server, files access) error {
 	t := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-	for _, row := range [][2]string{{"login URL", s.LoginURL()}, {"API URL", s.APIURL()}, {"CA file", files.ca}, {"tenant", s.TenantID()},
-		{"client id", s.ClientID()}, {"secret", "in the file " + files.secret}, {"world", fmt.Sprintf("%d machines, seed %d, day %d", c.Devices, c.Seed, c.Day)}} {
+	for _, row := range [][2]string{
+		{"login URL", s.LoginURL()},
+		{"API URL", s.APIURL()},
+		{"CA file", files.ca},
+		{"tenant", s.TenantID()},
+		{"client id", s.ClientID()},
+		{"secret", "in the file " + files.secret},
+		{"world", fmt.Sprintf("%d machines, seed %d, day %d", c.Devices, c.Seed, c.Day)},
+	} {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
 	}
 	if err := t.Flush(); err != nil {

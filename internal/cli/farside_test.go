@@ -56,8 +56,10 @@ func (f *farSide) at(day int) { f.now = epoch.AddDate(0, 0, day).Add(10*time.Hou
 
 // flags name the emulated tenant on a command line.
 func (f *farSide) flags() []string {
-	return []string{"--login-url", f.server.LoginURL(), "--api-url", f.server.APIURL(), "--ca-file", f.files.ca, "--tenant-id", f.server.TenantID(),
-		"--client-id", f.server.ClientID(), "--client-secret-file", f.files.secret}
+	return []string{
+		"--login-url", f.server.LoginURL(), "--api-url", f.server.APIURL(), "--ca-file", f.files.ca, "--tenant-id", f.server.TenantID(),
+		"--client-id", f.server.ClientID(), "--client-secret-file", f.files.secret,
+	}
 }
 
 // muster runs one command in process.

@@ -42,13 +42,17 @@ type datasetJSON struct {
 }
 
 func writeRun(w io.Writer, run muster.Run) error {
-	out := runJSON{State: string(run.State), StartedAt: instant(run.StartedAt), FinishedAt: instant(run.FinishedAt), Connector: run.Connector, TenantID: known(run.TenantID),
+	out := runJSON{
+		State: string(run.State), StartedAt: instant(run.StartedAt), FinishedAt: instant(run.FinishedAt), Connector: run.Connector, TenantID: known(run.TenantID),
 		Warnings: run.Warnings, Error: run.Error, APICalls: run.Traffic.APICalls, Throttled: run.Traffic.Throttled.Seconds(), Bytes: run.Traffic.Bytes,
-		Datasets: map[muster.Dataset]datasetJSON{}}
+		Datasets: map[muster.Dataset]datasetJSON{},
+	}
 	for name, d := range run.Datasets {
 		c := d.Counts
-		j := datasetJSON{Mode: d.Mode, Complete: d.Complete, SourceTime: instant(d.SourceTime), Read: c.Read, New: c.New, Changed: c.Changed, Unchanged: c.Unchanged,
-			Closed: c.Closed, Reopened: c.Reopened, OutOfScope: c.OutOfScope, Rejected: c.Rejected, Duplicates: c.Duplicates}
+		j := datasetJSON{
+			Mode: d.Mode, Complete: d.Complete, SourceTime: instant(d.SourceTime), Read: c.Read, New: c.New, Changed: c.Changed, Unchanged: c.Unchanged,
+			Closed: c.Closed, Reopened: c.Reopened, OutOfScope: c.OutOfScope, Rejected: c.Rejected, Duplicates: c.Duplicates,
+		}
 		if d.Mode == muster.ModeSkipped {
 			j.SkippedBecause = &d.SkippedBecause
 		}

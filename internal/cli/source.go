@@ -34,8 +34,10 @@ type sourceFlags struct {
 
 // settings checks the flags and turns them into a connector's settings.
 func (f *sourceFlags) settings() (muster.Settings, error) {
-	s := muster.Settings{TenantID: f.TenantID, ClientID: f.ClientID, Cloud: f.Cloud, LoginURL: f.LoginURL, APIURL: f.APIURL, Scope: f.Scope,
-		Filter: muster.Filter{Tags: f.Tag, AllTags: f.TagsMatch == "all", OnboardedOnly: f.OnboardedOnly}}
+	s := muster.Settings{
+		TenantID: f.TenantID, ClientID: f.ClientID, Cloud: f.Cloud, LoginURL: f.LoginURL, APIURL: f.APIURL, Scope: f.Scope,
+		Filter: muster.Filter{Tags: f.Tag, AllTags: f.TagsMatch == "all", OnboardedOnly: f.OnboardedOnly},
+	}
 	if f.StaleDays != nil {
 		s.Filter.StaleDays = *f.StaleDays
 		if *f.StaleDays == 0 {
@@ -91,8 +93,7 @@ func (f *sourceFlags) credential(getenv func(string) string) (c credential, err 
 func readFile(option, path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		var cause *os.PathError
-		if errors.As(err, &cause) {
+		if cause, ok := errors.AsType[*os.PathError](err); ok {
 			err = cause.Err
 		}
 		return nil, muster.Invalid(option, fmt.Sprintf("the file %s cannot be read: %v", path, err), "Check the path and its permissions.")
@@ -111,8 +112,10 @@ func secretFile(option, path string) (defender.Secret, error) {
 
 // client opens the source that settings name.
 func (a *App) client(s muster.Settings, c credential, reserve reserveFunc) (*defender.Client, error) {
-	client, err := defender.New(defender.Config{TenantID: s.TenantID, ClientID: s.ClientID, Secret: c.secret, Certificate: c.certificate, CertificatePassword: c.password,
-		Cloud: s.Cloud, LoginURL: s.LoginURL, APIURL: s.APIURL, Scope: s.Scope, CAs: c.cas, UserAgent: "MdatpPartner-Muster-Muster/" + Version, Now: a.Now, Reserve: reserve, Log: a.log})
+	client, err := defender.New(defender.Config{
+		TenantID: s.TenantID, ClientID: s.ClientID, Secret: c.secret, Certificate: c.certificate, CertificatePassword: c.password,
+		Cloud: s.Cloud, LoginURL: s.LoginURL, APIURL: s.APIURL, Scope: s.Scope, CAs: c.cas, UserAgent: "MdatpPartner-Muster-Muster/" + Version, Now: a.Now, Reserve: reserve, Log: a.log,
+	})
 	var e *defender.Error
 	if err != nil && !errors.As(err, &e) {
 		err = muster.Invalid("certificate_file", err.Error(), "Check the file and, for a PFX, its password.")

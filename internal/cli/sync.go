@@ -93,8 +93,10 @@ func (a *App) gather(ctx context.Context, db *relational.Store, g gathering) (ru
 	}
 	progress := a.progress()
 	defer progress.Stop()
-	w := worker.Worker{Board: desk.Board(id), Sink: sink, Source: a.source(g.credential), Log: a.log,
-		Progress: func(d muster.Dataset, rows int64) { progress.Update(string(d), rows) }}
+	w := worker.Worker{
+		Board: desk.Board(id), Sink: sink, Source: a.source(g.credential), Log: a.log,
+		Progress: func(d muster.Dataset, rows int64) { progress.Update(string(d), rows) },
+	}
 	err = w.Once(ctx)
 	if errors.Is(err, context.Canceled) { // nobody has claimed the run
 		err = db.AskCancel(context.WithoutCancel(ctx), id, a.Now())
@@ -115,8 +117,10 @@ func (a *App) gather(ctx context.Context, db *relational.Store, g gathering) (ru
 // taken explains the loss of a lease to another process.
 func taken(err error, connector string) error {
 	if errors.Is(err, muster.ErrConflict) || errors.Is(err, worker.ErrNoWork) {
-		return &muster.Error{Meaning: muster.ErrConflict, Code: "connector_busy", Message: "another process took over the gathering of connector " + connector,
-			Advice: "Wait until it has ended.", Err: err}
+		return &muster.Error{
+			Meaning: muster.ErrConflict, Code: "connector_busy", Message: "another process took over the gathering of connector " + connector,
+			Advice: "Wait until it has ended.", Err: err,
+		}
 	}
 	return err
 }

@@ -29,10 +29,14 @@ func TestGatheringEqualsTruth(t *testing.T) {
 		{name: "tag in other case", flags: []string{"--tag", " sERVERS "}, expect: emulator.Gathering{Tags: []string{"sERVERS"}}},
 		{name: "stale and tag", flags: []string{"--stale-days", "30", "--tag", "VIP"}, expect: emulator.Gathering{StaleDays: 30, Tags: []string{"VIP"}}},
 		{name: "no filter, on PostgreSQL", database: pgtest.Database},
-		{name: "onboarded only, software from vulnerability rows", flags: []string{"--onboarded-only"}, expect: emulator.Gathering{OnboardedOnly: true},
-			roles: []string{"Machine.Read.All", "Vulnerability.Read.All"}},
-		{name: "stale and tag, software from vulnerability rows, on PostgreSQL", flags: []string{"--stale-days", "30", "--tag", "VIP"}, expect: emulator.Gathering{StaleDays: 30, Tags: []string{"VIP"}},
-			roles: []string{"Machine.Read.All", "Vulnerability.Read.All"}, database: pgtest.Database},
+		{
+			name: "onboarded only, software from vulnerability rows", flags: []string{"--onboarded-only"}, expect: emulator.Gathering{OnboardedOnly: true},
+			roles: []string{"Machine.Read.All", "Vulnerability.Read.All"},
+		},
+		{
+			name: "stale and tag, software from vulnerability rows, on PostgreSQL", flags: []string{"--stale-days", "30", "--tag", "VIP"}, expect: emulator.Gathering{StaleDays: 30, Tags: []string{"VIP"}},
+			roles: []string{"Machine.Read.All", "Vulnerability.Read.All"}, database: pgtest.Database,
+		},
 	}
 	for i, filter := range filters {
 		t.Run(filter.name, func(t *testing.T) {
@@ -79,8 +83,12 @@ func compareWithTruth(t *testing.T, f *farSide, db string, truth *emulator.Truth
 		what string
 		want []map[string]any
 	}{
-		{"machines", truth.Machines()}, {"devices", truth.Devices()}, {"findings", truth.Findings()}, {"software", truth.Software()},
-		{"configuration", truth.Configuration()}, {"vulnerabilities", truth.Vulnerabilities()},
+		{"machines", truth.Machines()},
+		{"devices", truth.Devices()},
+		{"findings", truth.Findings()},
+		{"software", truth.Software()},
+		{"configuration", truth.Configuration()},
+		{"vulnerabilities", truth.Vulnerabilities()},
 	} {
 		compareRows(t, when+", "+c.what, f.export(db, c.what, "--state", "all", "--scope", "all"), c.want)
 	}

@@ -84,8 +84,10 @@ func (c *check) resolve(ctx context.Context) (string, error) {
 		}
 		addresses, err := net.DefaultResolver.LookupHost(ctx, name)
 		if err != nil {
-			return "", &muster.Error{Meaning: muster.ErrUnavailable, Code: "unreachable", Message: fmt.Sprintf("the name %s cannot be resolved", name),
-				Advice: "Check the name server, or set HTTPS_PROXY where names are resolved by a proxy.", Err: err}
+			return "", &muster.Error{
+				Meaning: muster.ErrUnavailable, Code: "unreachable", Message: fmt.Sprintf("the name %s cannot be resolved", name),
+				Advice: "Check the name server, or set HTTPS_PROXY where names are resolved by a proxy.", Err: err,
+			}
 		}
 		found = append(found, fmt.Sprintf("%s is %s", name, addresses[0]))
 	}
@@ -160,11 +162,12 @@ func (c *check) count(ctx context.Context) (string, error) {
 			left[reason]++
 		}
 	}
-	detail := fmt.Sprintf("%d of %d", in, all)
+	var detail strings.Builder
+	detail.WriteString(fmt.Sprintf("%d of %d", in, all))
 	for _, reason := range []muster.Reason{muster.OutNotOnboarded, muster.OutNoDate, muster.OutStale, muster.OutTag} {
 		if left[reason] > 0 {
-			detail += fmt.Sprintf(", %d out: %s", left[reason], reason)
+			detail.WriteString(fmt.Sprintf(", %d out: %s", left[reason], reason))
 		}
 	}
-	return detail, nil
+	return detail.String(), nil
 }

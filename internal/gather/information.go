@@ -15,11 +15,13 @@ type information = defender.InfoGathering
 
 // gatheredKeys are the known keys inside DeviceGatheredInfo (mde-api §11). Their case
 // varies at the source; anything else is kept with the unknown properties.
-var gatheredKeys = []string{"AvMode", "AvEngineVersion", "AvSignatureVersion", "AvPlatformVersion", "AvScanResults", "AvModeDataRefreshTime", "CloudProtectionState",
+var gatheredKeys = []string{
+	"AvMode", "AvEngineVersion", "AvSignatureVersion", "AvPlatformVersion", "AvScanResults", "AvModeDataRefreshTime", "CloudProtectionState",
 	"AvEngineUpdateTime", "AvSignatureUpdateTime", "AvPlatformUpdateTime", "AvIsSignatureUptoDate", "AvIsEngineUptodate", "AvIsPlatformUptodate", "AvSignaturePublishTime",
 	"AvSignatureDataRefreshTime", "AvPlatformPublishTime", "AvPlatformExpirationTime", "AvEnginePublishTime", "AvSignatureRing", "AvPlatformRing", "AvEngineRing",
 	"WdavorHeartbeatEventType", "Log4j_CVE_2021_44228", "LocalCveScannerExecuted", "Log4jLocalScanVulnerable", "Log4JEnvironmentVariableMitigation",
-	"Spring4Shell_CVE_2022_22965", "Bootiful_Mind_status", "EBPFStatus", "IsAvEngineLoaded"}
+	"Spring4Shell_CVE_2022_22965", "Bootiful_Mind_status", "EBPFStatus", "IsAvEngineLoaded",
+}
 
 var informationLayout = newLayout(muster.Information, []table[information]{{name: "information", unknown: true, columns: informationColumns()}})
 
