@@ -14,9 +14,7 @@ import (
 // Merge claims the merge of a run whose reading has ended, and ends the run. What came
 // of it is in the run's report; an error here means that it could not even be recorded.
 func (c *Control) Merge(ctx context.Context, run int64) error {
-	now := c.now()
-	// Somebody who cancels just now still finds a run that has ended.
-	lease, head, err := c.stores.ClaimMerge(context.WithoutCancel(ctx), run, now, now.Add(leaseTime))
+	lease, head, err := c.claimMerge(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -34,6 +32,26 @@ func (c *Control) Merge(ctx context.Context, run int64) error {
 		return muster.ErrLeaseLost
 	}
 	return c.endRun(context.WithoutCancel(ctx), lease, head, warnings, err, cause != nil)
+}
+
+// claimMerge waits while another run of the tenant is merged: one merge at a time keeps
+// machines that two connectors share in the order of the source's time.
+func (c *Control) claimMerge(ctx context.Context, run int64) (wire.Lease, store.RunHead, error) {
+	for {
+		now := c.now()
+		// Somebody who cancels just now still finds a run that has ended.
+		lease, head, err := c.stores.ClaimMerge(context.WithoutCancel(ctx), run, now, now.Add(leaseTime))
+		if !errors.Is(err, muster.ErrConflict) {
+			return lease, head, err
+		}
+		head, lookErr := c.stores.Run(context.WithoutCancel(ctx), run)
+		if lookErr != nil || head.State != muster.Merging || head.LeaseUntil.After(now) {
+			return lease, head, errors.Join(err, lookErr)
+		}
+		if waitErr := wait(ctx, lookEvery); waitErr != nil {
+			return lease, head, waitErr
+		}
+	}
 }
 
 // hold renews the lease of a merge until ctx ends.

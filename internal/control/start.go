@@ -29,7 +29,7 @@ func (c *Control) Start(ctx context.Context, name, trigger string, settings must
 	}
 	known, err := c.stores.Connector(ctx, name)
 	if err == nil {
-		err = c.takeOver(ctx, known)
+		err = c.takeOver(ctx, known, settings)
 	}
 	if err != nil && !errors.Is(err, muster.ErrNotFound) {
 		return 0, err
@@ -57,7 +57,7 @@ func (c *Control) sameTenant(ctx context.Context, name string, s muster.Settings
 }
 
 // takeOver ends what an earlier process left of the connector's run.
-func (c *Control) takeOver(ctx context.Context, connector muster.Connector) error {
+func (c *Control) takeOver(ctx context.Context, connector muster.Connector, settings muster.Settings) error {
 	var seen *store.RunHead
 	for {
 		head, held, active, err := c.stores.ActiveRun(ctx, connector.ID, c.now())
@@ -75,27 +75,44 @@ func (c *Control) takeOver(ctx context.Context, connector muster.Connector) erro
 			}
 			continue
 		}
-		if err := c.recover(ctx, head); err != nil {
-			return err
+		if err := c.recover(ctx, head, settings); err != nil && !errors.Is(err, muster.ErrConflict) {
+			return err // a conflict is somebody else who was faster: look again
 		}
 		seen = nil
 	}
 }
 
-func (c *Control) recover(ctx context.Context, head store.RunHead) error {
+func (c *Control) recover(ctx context.Context, head store.RunHead, settings muster.Settings) error {
 	c.log.Info("going on with a run that was lost", "run", head.ID, "state", head.State)
-	if head.State == muster.Merging && head.Lost >= muster.AbandonAfter {
-		why := muster.Notice{Code: "internal", Message: "the process that merged this run vanished every time", Advice: "Look at the log of the machine; the data is read again."}
-		return c.stores.Drop(ctx, head.ID, muster.Abandoned, why, c.now())
-	}
 	if head.State == muster.Merging {
-		return c.Merge(ctx, head.ID)
+		return c.recoverMerge(ctx, head, settings)
 	}
 	state, err := c.stores.Requeue(ctx, head.ID, c.now())
 	if err == nil && state.Final() {
 		err = c.stores.DropStaged(ctx, head.ID)
 	}
 	return err
+}
+
+// recoverMerge ends a lost merge, or drops it where its data is no longer worth it.
+func (c *Control) recoverMerge(ctx context.Context, head store.RunHead, settings muster.Settings) error {
+	report, err := c.stores.Report(ctx, head.ID)
+	if err != nil {
+		return err
+	}
+	drop := func(state muster.RunState, code, message string) error {
+		why := muster.Notice{Code: code, Message: message, Advice: "Nothing is to be done: the data is read again."}
+		return c.stores.Drop(ctx, head.ID, state, why, c.now())
+	}
+	switch {
+	case head.Lost >= muster.AbandonAfter:
+		return drop(muster.Abandoned, "internal", "the process that merged this run vanished every time")
+	case !head.Connector.Settings.Filter.Equal(settings.Filter):
+		return drop(muster.Cancelled, "superseded", "a gathering with other filters took its place before it was merged")
+	case c.now().Sub(report.StartedAt) > stagedFor:
+		return drop(muster.Failed, "superseded", "what it had read is older than a day")
+	}
+	return c.Merge(ctx, head.ID)
 }
 
 func busy(name string) error {

@@ -53,7 +53,9 @@ func (r *Run) machines(ctx context.Context) error {
 		return err
 	}
 	r.warnUnknownTags(tags)
-	return r.Sink.Done(ctx, r.Lease, muster.Machines, wire.Completeness{Mode: muster.ModeFull, State: muster.Complete, SourceTime: r.sourceTime})
+	end := wire.Completeness{Mode: muster.ModeFull, State: muster.Complete, SourceTime: r.sourceTime, Warnings: r.warnings}
+	r.warnings = nil // they are kept from here on, whoever ends the reading
+	return r.Sink.Done(ctx, r.Lease, muster.Machines, end)
 }
 
 // start takes the source's clock as the run's time and refuses one that is far from ours

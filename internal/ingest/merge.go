@@ -87,15 +87,20 @@ func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.Stag
 		return read, nil, nil
 	}
 	before, err := m.stores.DatasetState(ctx, m.run.Tenant, dataset)
-	if err != nil || st.Snapshot.Before(before.Snapshot) {
+	if err != nil {
 		return read, nil, err
 	}
 	had, err := decodePresence(before.Present)
 	if err != nil {
 		return read, nil, err
 	}
+	had = slices.DeleteFunc(had, m.replaced)
 	loss := muster.Loss{RowsBefore: before.RowsRead, RowsNow: st.Counts.Read, Had: int64(len(had)), Lost: had.without(now)}
 	after := &store.DatasetState{Snapshot: st.Snapshot, RowsRead: st.Counts.Read, MappingVersion: mapping.Version(), Present: now.encode()}
+	if st.Snapshot.Before(before.Snapshot) {
+		read.Shrunken = loss.Shrunken()
+		return read, nil, nil // an older snapshot leaves no state behind
+	}
 	if loss.Shrunken() && !before.Guard.Confirms(loss, m.scope.at, st.Snapshot) {
 		read.Shrunken = true
 		after.RowsRead, after.Present, after.Guard = before.RowsRead, before.Present, before.Guard
@@ -104,6 +109,12 @@ func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.Stag
 		}
 	}
 	return read, after, nil
+}
+
+// replaced tells whether a machine's rows are another's now: it has lost nothing.
+func (m *merge) replaced(machine int64) bool {
+	p, known := m.scope.find(machine)
+	return known && (p.survivor != 0 || p.reason == muster.OutSuperseded)
 }
 
 // end closes a dataset's merge. Doubles are not counted for the next run's guard: a

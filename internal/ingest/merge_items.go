@@ -126,16 +126,18 @@ func (w *itemMerge) subject(ctx context.Context, p placement, rows []distinct, r
 		s.doubles += d.doubles
 		s.confirmed = max(s.confirmed, r.seen)
 	}
-	if w.dataset == muster.Configuration {
-		// Rows of one machine share their time but for a few: the lag keeps a day on
-		// which nothing else moved from being a change of every row.
-		for i := range s.rows {
-			if s.rows[i].number = store.Null; s.rows[i].seen != store.Null {
-				s.rows[i].number = s.confirmed - s.rows[i].seen
-			}
+	return s, nil
+}
+
+// lag keeps each row's own time as its distance from the machine's: rows of one machine
+// share their time but for a few, and a day on which nothing else moved must not be a
+// change of every row.
+func (s *subject) lag(confirmed time.Time) {
+	for i := range s.rows {
+		if s.rows[i].number = store.Null; s.rows[i].seen != store.Null {
+			s.rows[i].number = confirmed.UnixMicro() - s.rows[i].seen
 		}
 	}
-	return s, nil
 }
 
 // digest is what a complete merge of these rows leaves behind.
@@ -217,6 +219,9 @@ func (w *itemMerge) judge(s *subject, old store.State) judged {
 		return out
 	}
 	out.next.LastConfirmed = w.confirmed(s, old, j.Close)
+	if w.dataset == muster.Configuration {
+		s.lag(out.next.LastConfirmed)
+	}
 	if digest := w.digest(s); !bytes.Equal(digest, old.Digest) {
 		out.digest = digest
 	}
@@ -230,8 +235,11 @@ func (w *itemMerge) confirmed(s *subject, old store.State, whole bool) time.Time
 	if at.IsZero() {
 		at = w.read.Snapshot
 	}
-	if !whole && at.Before(old.LastConfirmed) {
-		return old.LastConfirmed
+	switch {
+	case whole || old.LastConfirmed.IsZero():
+		return at
+	case w.dataset == muster.Configuration || at.Before(old.LastConfirmed):
+		return old.LastConfirmed // rows that were not read keep their distance from it
 	}
 	return at
 }

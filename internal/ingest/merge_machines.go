@@ -27,13 +27,9 @@ func (m *merge) machines(ctx context.Context, st store.StagedDataset) error {
 	if err := m.stores.ScopedElsewhere(ctx, m.run.Connector.ID, func(id int64) { elsewhere[id] = true }); err != nil {
 		return err
 	}
-	seen := map[int64]bool{} // rejected rows: known by their id alone
 	var batch []listed
 	cursor := st.Cursor
-	err = m.groups(ctx, muster.Machines, st.Cursor, func(key int64, rows []distinct, rejected bool) error {
-		if rejected {
-			seen[key] = true
-		}
+	err = m.groups(ctx, muster.Machines, st.Cursor, func(key int64, rows []distinct, _ bool) error {
 		p, ok := m.scope.find(key)
 		if len(rows) == 0 || !ok {
 			return nil
@@ -56,7 +52,7 @@ func (m *merge) machines(ctx context.Context, st store.StagedDataset) error {
 	if err := m.applyMachines(ctx, cursor, batch, before, elsewhere); err != nil {
 		return err
 	}
-	return m.unlisted(ctx, st, before, seen, cursor)
+	return m.unlisted(ctx, st, before, cursor)
 }
 
 func (m *merge) applyMachines(ctx context.Context, cursor int64, batch []listed, before map[int64]store.ScopeRow, elsewhere map[int64]bool) error {
@@ -75,6 +71,7 @@ func (m *merge) applyMachines(ctx context.Context, cursor int64, batch []listed,
 	for _, l := range batch {
 		old := known[l.id]
 		step.Counts.Duplicates += l.doubles
+		m.place(&step, l.placement, before, elsewhere) // the scope is the connector's own
 		if old.ListedAt.After(m.scope.at) {
 			step.Counts.Unchanged++ // an older list changes nothing
 			continue
@@ -94,7 +91,6 @@ func (m *merge) applyMachines(ctx context.Context, cursor int64, batch []listed,
 		step.Machines = append(step.Machines, store.MachineRow{ID: l.id, Device: deviceID(m.tenant(), known[l.founder].MachineID), Attributes: l.document,
 			FirstSeen: l.facts.FirstSeen, LastSeen: l.facts.LastSeen, AADDeviceID: l.facts.AADDeviceID, MergedInto: l.facts.MergedInto,
 			Superseded: l.reason == muster.OutSuperseded, ListedAt: m.scope.at})
-		m.place(&step, l.placement, before, elsewhere)
 	}
 	return m.stores.MergeMachines(ctx, step)
 }
@@ -137,7 +133,11 @@ func (m *merge) changes(machine int64, before, after []byte) []store.Change {
 }
 
 // unlisted settles the known machines that a complete list lacks (SPEC §2.5).
-func (m *merge) unlisted(ctx context.Context, st store.StagedDataset, before map[int64]store.ScopeRow, seen map[int64]bool, cursor int64) error {
+func (m *merge) unlisted(ctx context.Context, st store.StagedDataset, before map[int64]store.ScopeRow, cursor int64) error {
+	seen, err := m.rejected(ctx)
+	if err != nil {
+		return err
+	}
 	absent, err := m.absentMachines(ctx, seen)
 	if err != nil {
 		return err
@@ -157,14 +157,25 @@ func (m *merge) unlisted(ctx context.Context, st store.StagedDataset, before map
 		notFound[int64(r.key)] = true
 	}
 	step := store.MachineStep{Step: m.step(muster.Machines, cursor), Connector: m.run.Connector.ID}
+	flush := func() error {
+		if len(step.Machines)+len(step.Scopes) == 0 {
+			return nil
+		}
+		err := m.stores.MergeMissing(ctx, step)
+		step.Machines, step.Scopes = step.Machines[:0], step.Scopes[:0]
+		return err
+	}
 	for _, row := range absent {
+		was := row
 		if row.UnseenSince.IsZero() {
 			row.UnseenSince = m.scope.at
 		}
-		if notFound[row.ID] || m.scope.at.Sub(row.UnseenSince) >= muster.MissingAfter {
+		if row.MissingSince.IsZero() && (notFound[row.ID] || m.scope.at.Sub(row.UnseenSince) >= muster.MissingAfter) {
 			row.MissingSince = m.scope.at
 		}
-		step.Machines = append(step.Machines, row)
+		if row.UnseenSince != was.UnseenSince || row.MissingSince != was.MissingSince {
+			step.Machines = append(step.Machines, row)
+		}
 		p, _ := m.scope.find(row.ID)
 		if p.reason == muster.InScope { // neither merged nor superseded
 			p.reason = muster.OutMissing
@@ -172,21 +183,39 @@ func (m *merge) unlisted(ctx context.Context, st store.StagedDataset, before map
 		if _, scoped := before[row.ID]; scoped && (p.reason != muster.OutMissing || !row.MissingSince.IsZero()) {
 			m.place(&step, p, before, nil)
 		}
-	}
-	if len(step.Machines) > 0 {
-		if err := m.stores.MergeMissing(ctx, step); err != nil {
-			return err
+		if len(step.Machines)+len(step.Scopes) >= stepRows {
+			if err := flush(); err != nil {
+				return err
+			}
 		}
+	}
+	if err := flush(); err != nil {
+		return err
 	}
 	return m.end(ctx, muster.Machines, cursor, state)
 }
 
-// absentMachines are those that were listed once, are not now, and are not settled yet.
+// rejected are the machines whose rows in the list could not be decoded: they were seen.
+func (m *merge) rejected(ctx context.Context) (map[int64]bool, error) {
+	seen := map[int64]bool{}
+	for r, err := range records(ctx, m.stores, m.run.ID, muster.Machines, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if r.item == rejectedItem {
+			seen[int64(r.key)] = true
+		}
+	}
+	return seen, nil
+}
+
+// absentMachines are those that were listed once and are not now. Those that are settled
+// as missing are among them: this connector may not know it yet.
 func (m *merge) absentMachines(ctx context.Context, seen map[int64]bool) ([]store.MachineRow, error) {
 	var absent []store.MachineRow
 	err := m.stores.TenantMachines(ctx, m.run.Tenant, func(row store.MachineRow) error {
 		p, ok := m.scope.find(row.ID)
-		if ok && !p.listed && !seen[row.ID] && !row.ListedAt.IsZero() && row.MissingSince.IsZero() {
+		if ok && !p.listed && !seen[row.ID] && !row.ListedAt.IsZero() {
 			absent = append(absent, row)
 		}
 		return nil

@@ -93,8 +93,8 @@ func (s *Sink) SignedIn(ctx context.Context, l wire.Lease, tenant string) error 
 	return s.stores.BindTenant(ctx, l, tenant)
 }
 
-// Begin starts a dataset. Where an earlier lease left parts of another snapshot, or of a
-// live list (zero time), they are forgotten.
+// Begin starts a dataset. What an earlier lease left of another snapshot, or without a
+// finished part, is forgotten.
 func (s *Sink) Begin(ctx context.Context, l wire.Lease, dataset muster.Dataset, snapshot time.Time) error {
 	d, err := s.desk(ctx, l)
 	if err != nil {
@@ -106,7 +106,8 @@ func (s *Sink) Begin(ctx context.Context, l wire.Lease, dataset muster.Dataset, 
 	if err != nil {
 		return err
 	}
-	if before, ok := staged[dataset]; ok && (snapshot.IsZero() || !before.Snapshot.Equal(snapshot)) {
+	// Without a finished part there is nothing to go on with: a live list begins anew.
+	if before, ok := staged[dataset]; ok && (len(before.Parts) == 0 || !before.Snapshot.Equal(snapshot)) {
 		if err := s.stores.RestartDataset(ctx, l, dataset); err != nil {
 			return err
 		}
@@ -147,6 +148,9 @@ func (s *Sink) Stage(ctx context.Context, l wire.Lease, b *wire.Batch) error {
 
 func (s *Sink) commit(ctx context.Context, d *desk, st *stager) error {
 	chunks, n := st.writer.chunks()
+	if st.nameless {
+		st.parts = nil // a resumed reading must meet that row again, not pass for whole
+	}
 	staged := store.Staged{Dataset: st.dataset, Sequence: st.sequence, Records: n, Chunks: chunks, Parts: st.parts, Counts: st.counts, Rejected: st.rejected}
 	if err := s.stores.Stage(ctx, d.lease, staged, s.now()); err != nil {
 		delete(d.stagers, st.dataset) // its rows are gone: what comes now must begin anew
@@ -177,7 +181,7 @@ func (s *Sink) Done(ctx context.Context, l wire.Lease, dataset muster.Dataset, c
 			return err
 		}
 		if st.nameless && c.State == muster.Complete {
-			c.State, c.Reason = muster.Partial, "A row could not be decoded and its machine could not be told."
+			c.State, c.Reason = muster.Partial, "a row could not be decoded and its machine could not be told"
 		}
 		delete(d.stagers, dataset)
 	}
@@ -320,7 +324,8 @@ func (s *Sink) loadScope(ctx context.Context, d *desk) error {
 	}
 	list := staged[muster.Machines]
 	if list.Completeness.State != muster.Complete {
-		return fmt.Errorf("the machine list of run %d is not whole: %w", d.run.ID, muster.ErrConflict)
+		return &muster.Error{Meaning: muster.ErrUnavailable, Code: "bad_answer", Dataset: string(muster.Machines),
+			Message: "the machine list was not read whole: " + list.Completeness.Reason, Advice: "Nothing was changed. Run it again; if it stays, report it with the log."}
 	}
 	if d.scope, err = s.decideScope(ctx, d.run, list.Snapshot); err != nil {
 		return err

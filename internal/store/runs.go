@@ -47,9 +47,9 @@ type Runs interface {
 	ActiveRun(ctx context.Context, connector int64, now time.Time) (h RunHead, held, active bool, err error)
 	Run(ctx context.Context, id int64) (RunHead, error)
 	// ClaimReading takes a queued run while no other of its connector is under way, ClaimMerge one
-	// whose reading has ended or whose merge's lease has run out, which counts as Lost. Two callers
-	// never get the same one: the second is muster.ErrConflict. The settings are those of the first
-	// ClaimReading.
+	// whose reading has ended or whose merge's lease has run out, which counts as Lost, while no
+	// other run of its tenant is merged. Two callers never get the same one: the second is
+	// muster.ErrConflict. The settings are those of the first ClaimReading.
 	ClaimReading(ctx context.Context, run int64, now, until time.Time) (wire.Lease, RunHead, error)
 	ClaimMerge(ctx context.Context, run int64, now, until time.Time) (wire.Lease, RunHead, error)
 	// BindTenant says which tenant the run reads: the token's tid. Another one than an earlier lease

@@ -62,6 +62,7 @@ type Completeness struct {
 	State      muster.Completeness `json:"state"`
 	Reason     string              `json:"reason"` // why partial or skipped, one sentence
 	SourceTime time.Time           `json:"source_time"`
+	Warnings   []muster.Notice     `json:"warnings"` // that came up meanwhile; they stay with the run
 }
 
 // Progress is what a renewal tells about the work under way.

@@ -51,7 +51,11 @@ func Open(ctx context.Context, url string, create bool) (*relational.Store, erro
 		connection.RuntimeParams["application_name"] = "muster"
 	}
 	e := &engine{where: where(connection)}
-	db := stdlib.OpenDB(*connection)
+	db := stdlib.OpenDB(*connection, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		// Our statements are short, but for their number of values, which has them compiled.
+		_, err := c.Exec(ctx, "SET jit = off")
+		return err
+	}))
 	most := connections
 	if strings.Contains(url, "pool_max_conns") {
 		most = int(config.MaxConns)
@@ -150,6 +154,12 @@ func (*engine) Tables(ctx context.Context, db *sql.DB) ([]string, error) {
 		names = append(names, name)
 	}
 	return names, rows.Err()
+}
+
+// Hasten implements relational.Engine.
+func (*engine) Hasten(ctx context.Context, tx *relational.Tx) error {
+	_, err := tx.ExecContext(ctx, "SET LOCAL synchronous_commit = off")
+	return err
 }
 
 // LeaseClock is the server's, whatever the nodes' clocks say.

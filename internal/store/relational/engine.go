@@ -21,6 +21,9 @@ type Engine interface {
 	// LeaseClock writes the time in microseconds by which leases begin and run out; own is
 	// the mark of the caller's time.
 	LeaseClock(own string) string
+	// Hasten lets a transaction be committed before it is on disk: a crash may undo it, with
+	// all that follow, until one that was not hastened makes them last.
+	Hasten(ctx context.Context, tx *Tx) error
 	// Insert adds rows to a table.
 	Insert(ctx context.Context, tx *Tx, r Rows) error
 	// Update sets the columns after the keys in the rows that the keys name.

@@ -29,11 +29,16 @@ func (s *Store) ClaimReading(ctx context.Context, run int64, now, until time.Tim
 func (s *Store) ClaimMerge(ctx context.Context, run int64, now, until time.Time) (wire.Lease, store.RunHead, error) {
 	clock := s.engine.LeaseClock("$2")
 	return s.claim(ctx, run, until, `UPDATE run SET fence = fence + 1, lease_until = `+clock+` + $3, lost = CASE WHEN lease_until > 0 THEN lost + 1 ELSE lost END`+keepTraffic+`
-		WHERE id = $1 AND state = 'merging' AND lease_until <= `+clock, run, now.UnixMicro(), until.Sub(now).Microseconds())
+		WHERE id = $1 AND state = 'merging' AND lease_until <= `+clock+`
+			AND NOT EXISTS (SELECT 1 FROM run other WHERE other.tenant_id = run.tenant_id AND other.id <> run.id AND other.state = 'merging' AND other.lease_until > `+clock+`)`, run, now.UnixMicro(), until.Sub(now).Microseconds())
 }
 
 func (s *Store) claim(ctx context.Context, run int64, until time.Time, query string, args ...any) (lease wire.Lease, h store.RunHead, err error) {
 	err = s.update(ctx, func(tx *Tx) error {
+		// Claims of one tenant come one after the other: only one of its runs may merge.
+		if _, err := tx.ExecContext(ctx, `UPDATE tenant SET tenant_id = tenant_id WHERE id = (SELECT tenant_id FROM run WHERE id = $1)`, run); err != nil {
+			return err
+		}
 		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if err != nil {
 			return err

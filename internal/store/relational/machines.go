@@ -63,8 +63,12 @@ func (s *Store) ConnectorScopes(ctx context.Context, connector int64, fn func(st
 }
 
 // step runs one merge transaction: lease proved, data written, counts and cursor moved.
+// A crash only moves the cursor back; the end of the run makes all of them last.
 func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *Tx) error) error {
 	return s.leased(ctx, st.Lease, func(tx *Tx) error {
+		if err := tx.engine.Hasten(ctx, tx); err != nil {
+			return err
+		}
 		if err := fn(tx); err != nil {
 			return err
 		}

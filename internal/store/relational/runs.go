@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,11 +144,15 @@ func (s *Store) EndReading(ctx context.Context, l wire.Lease, o wire.Outcome, no
 	case o.Error != nil:
 		state, finished = muster.Failed, now.UnixMicro()
 	}
-	warnings, failure, err := notices(o.Warnings, o.Error)
+	_, failure, err := notices(nil, o.Error)
 	if err != nil {
 		return err
 	}
 	return s.leased(ctx, l, func(tx *Tx) error {
+		warnings, err := addWarnings(ctx, tx, l.Run, o.Warnings)
+		if err != nil {
+			return err
+		}
 		// The fence moves, so that the reader's lease ends with its reading.
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET state = $2, finished_at = $3, warnings = $4, error = $5, lease_until = 0, fence = fence + 1,
 				api_calls = calls_before + $6, bytes = bytes_before + $7, throttled = throttled_before + $8
@@ -157,6 +162,25 @@ func (s *Store) EndReading(ctx context.Context, l wire.Lease, o wire.Outcome, no
 		}
 		return err
 	})
+}
+
+// addWarnings gives the run's warnings and some more, each once, as the run keeps them.
+func addWarnings(ctx context.Context, tx *Tx, run int64, more []muster.Notice) (string, error) {
+	var kept string
+	if err := tx.QueryRowContext(ctx, `SELECT warnings FROM run WHERE id = $1`, run).Scan(&kept); err != nil {
+		return "", err
+	}
+	var all []muster.Notice
+	if err := json.Unmarshal([]byte(kept), &all); err != nil {
+		return "", err
+	}
+	for _, n := range more {
+		if !slices.Contains(all, n) {
+			all = append(all, n)
+		}
+	}
+	text, _, err := notices(all, nil)
+	return text, err
 }
 
 func notices(warnings []muster.Notice, failure *muster.Notice) (string, any, error) {

@@ -111,6 +111,14 @@ func (s *Store) EndDataset(ctx context.Context, l wire.Lease, d muster.Dataset, 
 			ON CONFLICT (run_id, dataset) DO UPDATE SET mode = excluded.mode, completeness = excluded.completeness, reason = excluded.reason,
 				source_time = COALESCE(excluded.source_time, run_dataset.source_time)`,
 			l.Run, string(d), string(c.Mode), string(c.State), c.Reason, micros(c.SourceTime))
+		if err != nil || len(c.Warnings) == 0 {
+			return err
+		}
+		warnings, err := addWarnings(ctx, tx, l.Run, c.Warnings)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE run SET warnings = $2 WHERE id = $1`, l.Run, warnings)
 		return err
 	})
 }
