@@ -1,8 +1,10 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"muster"
@@ -59,7 +61,7 @@ func (b *Board) Budget(ctx context.Context, l wire.Lease, endpoint string) (time
 		return 0, err
 	}
 	s := head.Connector.Settings
-	return b.stores.Reserve(ctx, store.BudgetKey{Tenant: s.TenantID, Client: s.ClientID, Endpoint: endpoint}, 1, exportWindows, b.now())
+	return b.stores.Reserve(ctx, store.BudgetKey{Tenant: strings.ToLower(cmp.Or(head.TenantGUID, s.TenantID)), Client: strings.ToLower(s.ClientID), Endpoint: endpoint}, 1, exportWindows, b.now())
 }
 
 // Finish implements worker.Board.

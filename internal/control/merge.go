@@ -15,7 +15,7 @@ import (
 // of it is in the run's report; an error here means that it could not even be recorded.
 func (c *Control) Merge(ctx context.Context, run int64) error {
 	lease, head, err := c.claimMerge(ctx, run)
-	if err != nil {
+	if err != nil || lease.Run == 0 {
 		return err
 	}
 	held, lost := context.WithCancelCause(ctx)
@@ -35,21 +35,26 @@ func (c *Control) Merge(ctx context.Context, run int64) error {
 }
 
 // claimMerge waits while another run of the tenant is merged: one merge at a time keeps
-// machines that two connectors share in the order of the source's time.
+// machines that two connectors share in the order of the source's time. A run that is
+// cancelled meanwhile ends here: the lease is that of no run.
 func (c *Control) claimMerge(ctx context.Context, run int64) (wire.Lease, store.RunHead, error) {
+	always := context.WithoutCancel(ctx) // somebody who cancels just now still finds a run that has ended
 	for {
 		now := c.now()
-		// Somebody who cancels just now still finds a run that has ended.
-		lease, head, err := c.stores.ClaimMerge(context.WithoutCancel(ctx), run, now, now.Add(leaseTime))
+		lease, head, err := c.stores.ClaimMerge(always, run, now, now.Add(leaseTime))
 		if !errors.Is(err, muster.ErrConflict) {
 			return lease, head, err
 		}
-		head, lookErr := c.stores.Run(context.WithoutCancel(ctx), run)
-		if lookErr != nil || head.State != muster.Merging || head.LeaseUntil.After(now) {
-			return lease, head, errors.Join(err, lookErr)
+		head, look := c.stores.Run(always, run)
+		if look != nil || head.State != muster.Merging {
+			return lease, head, errors.Join(err, look)
 		}
-		if waitErr := wait(ctx, lookEvery); waitErr != nil {
-			return lease, head, waitErr
+		if _, held, _, look := c.stores.ActiveRun(always, head.Connector.ID, now); held || look != nil {
+			return lease, head, errors.Join(err, look)
+		}
+		if wait(ctx, lookEvery) != nil {
+			why := muster.Notice{Code: "cancelled", Message: "the run was cancelled before its merge began", Advice: "Run it again when it suits."}
+			return wire.Lease{}, head, c.stores.Drop(always, run, muster.Cancelled, why, c.now())
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (r *Run) catalogue(ctx context.Context) (wire.Completeness, error) {
 	if err != nil {
 		return wire.Completeness{}, err
 	}
-	return live(ctx, r, catalogueLayout, func(yield func(defender.Row[defender.Vulnerability], error) bool) {
+	end, err := live(ctx, r, catalogueLayout, func(yield func(defender.Row[defender.Vulnerability], error) bool) {
 		brought := map[string]bool{}
 		for row, err := range r.Client.Catalogue(ctx, need.Since) {
 			if row.Value != nil && !need.Whole {
@@ -49,6 +49,10 @@ func (r *Run) catalogue(ctx context.Context) (wire.Completeness, error) {
 			}
 		}
 	})
+	if !need.Whole && end.Mode == muster.ModeFull {
+		end.Mode = muster.ModeChanges
+	}
+	return end, err
 }
 
 // source is one export and how its files become rows.
@@ -89,7 +93,8 @@ func (r *Run) vulnerabilities(ctx context.Context) (wire.Completeness, error) {
 // exports reads the files of one dataset. Its snapshot is the oldest of its exports'.
 func (r *Run) exports(ctx context.Context, d muster.Dataset, sources ...source) (wire.Completeness, error) {
 	var lists []*listing
-	var snapshot time.Time
+	var snapshot, newest time.Time
+	r.exportRefused = false
 	for _, s := range sources {
 		export, err := r.Client.Export(ctx, s.kind)
 		if err != nil {
@@ -99,9 +104,12 @@ func (r *Run) exports(ctx context.Context, d muster.Dataset, sources ...source) 
 		if at := export.GeneratedTime; snapshot.IsZero() || at.Before(snapshot) {
 			snapshot = at
 		}
+		if export.GeneratedTime.After(newest) {
+			newest = export.GeneratedTime
+		}
 		lists = append(lists, &listing{source: s, export: export})
 	}
-	if applied, known := r.scope.Applied[d]; known && !r.Job.Full && applied.Equal(snapshot) {
+	if applied, known := r.scope.Applied[d]; known && !r.Job.Full && applied.Equal(snapshot) && newest.Equal(snapshot) {
 		return wire.Completeness{Mode: muster.ModeUnchanged, State: muster.Complete, SourceTime: snapshot}, nil
 	}
 	if err := r.Sink.Begin(ctx, r.Lease, d, snapshot); err != nil {

@@ -159,7 +159,10 @@ func stream[T any](ctx context.Context, r *Run, l *layout[T], rows func(func(def
 	defer l.give(b)
 	for row, err := range rows {
 		if err != nil {
-			return errors.Join(err, r.hand(ctx, b)) // what arrived is kept
+			if ours := r.hand(ctx, b); ours != nil { // what arrived is kept
+				return sinkError{errors.Join(ours, err)}
+			}
+			return err
 		}
 		if row.Rejected != nil {
 			b.batch.Rejected = append(b.batch.Rejected, wire.Rejected{Machine: row.Rejected.Machine, Reason: row.Rejected.Reason})

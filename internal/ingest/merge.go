@@ -49,7 +49,7 @@ func (s *Sink) Merge(ctx context.Context, l wire.Lease) ([]muster.Notice, error)
 		exposures: &exposures{store: s.stores, keys: map[int64]store.ExposureKey{}}, united: map[[2][16]byte][16]byte{}}
 	for _, dataset := range muster.Datasets {
 		st, ok := staged[dataset]
-		if !ok || st.Merged || st.Completeness.Mode != muster.ModeFull {
+		if !ok || st.Merged || st.Completeness.Mode == muster.ModeSkipped || st.Completeness.Mode == muster.ModeUnchanged {
 			continue
 		}
 		if err := m.dataset(ctx, dataset, st); err != nil {
@@ -81,7 +81,7 @@ func (m *merge) step(dataset muster.Dataset, cursor int64) store.Step {
 
 // guard compares a complete read with the last one, before any filter, and decides whether
 // it is held back. The returned state is what the end of the merge must save.
-func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.StagedDataset, now presence) (muster.Read, *store.DatasetState, error) {
+func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.StagedDataset, now presence, doubles int64) (muster.Read, *store.DatasetState, error) {
 	read := muster.Read{Completeness: st.Completeness.State, Snapshot: st.Snapshot}
 	if read.Completeness != muster.Complete {
 		return read, nil, nil
@@ -95,7 +95,7 @@ func (m *merge) guard(ctx context.Context, dataset muster.Dataset, st store.Stag
 		return read, nil, err
 	}
 	had = slices.DeleteFunc(had, m.replaced)
-	loss := muster.Loss{RowsBefore: before.RowsRead, RowsNow: st.Counts.Read, Had: int64(len(had)), Lost: had.without(now)}
+	loss := muster.Loss{RowsBefore: before.RowsRead, RowsNow: st.Counts.Read - doubles, Had: int64(len(had)), Lost: had.without(now)}
 	after := &store.DatasetState{Snapshot: st.Snapshot, RowsRead: st.Counts.Read, MappingVersion: mapping.Version(), Present: now.encode()}
 	if st.Snapshot.Before(before.Snapshot) {
 		read.Shrunken = loss.Shrunken()

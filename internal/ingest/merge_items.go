@@ -40,11 +40,11 @@ type subject struct {
 }
 
 func (m *merge) items(ctx context.Context, dataset muster.Dataset, st store.StagedDataset) error {
-	now, err := m.present(ctx, dataset)
+	now, doubles, err := m.present(ctx, dataset)
 	if err != nil {
 		return err
 	}
-	read, state, err := m.guard(ctx, dataset, st, now)
+	read, state, err := m.guard(ctx, dataset, st, now, doubles)
 	if err != nil {
 		return err
 	}

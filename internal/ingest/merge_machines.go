@@ -142,7 +142,7 @@ func (m *merge) unlisted(ctx context.Context, st store.StagedDataset, before map
 	if err != nil {
 		return err
 	}
-	read, state, err := m.guard(ctx, muster.Machines, st, nil)
+	read, state, err := m.guard(ctx, muster.Machines, st, nil, 0)
 	if err != nil {
 		return err
 	}
@@ -225,7 +225,7 @@ func (m *merge) absentMachines(ctx context.Context, seen map[int64]bool) ([]stor
 
 // documents merges a dataset of one row a machine.
 func (m *merge) documents(ctx context.Context, dataset muster.Dataset, st store.StagedDataset) error {
-	read, state, err := m.guard(ctx, dataset, st, nil)
+	read, state, err := m.guard(ctx, dataset, st, nil, 0)
 	if err != nil {
 		return err
 	}

@@ -13,18 +13,23 @@ import (
 // presence is the machines that had rows in a read, in or out of scope, in id order.
 type presence []int64
 
-// present reads it off the staged segments.
-func (m *merge) present(ctx context.Context, dataset muster.Dataset) (presence, error) {
-	var p presence
+// present reads it off the staged segments, with the number of rows in scope that came
+// twice: they must not hide a loss.
+func (m *merge) present(ctx context.Context, dataset muster.Dataset) (p presence, doubles int64, err error) {
+	var last record
 	for r, err := range records(ctx, m.stores, m.run.ID, dataset, 0) {
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		if r.key == last.key && r.item == last.item && r.item < presentItem {
+			doubles++
+		}
+		last.key, last.item = r.key, r.item
 		if n := len(p); n == 0 || p[n-1] != int64(r.key) {
 			p = append(p, int64(r.key))
 		}
 	}
-	return p, nil
+	return p, doubles, nil
 }
 
 // without counts those of p that now lacks.

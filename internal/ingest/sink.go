@@ -370,7 +370,7 @@ func (s *Sink) Catalogue(ctx context.Context, l wire.Lease) (wire.CatalogueNeed,
 	if err != nil {
 		return wire.CatalogueNeed{}, err
 	}
-	if state.Snapshot.IsZero() || state.MappingVersion != mapping.Version() || total > maxProbes {
+	if d.run.Full || state.Snapshot.IsZero() || state.MappingVersion != mapping.Version() || total > maxProbes {
 		return wire.CatalogueNeed{Whole: true}, nil
 	}
 	return wire.CatalogueNeed{Since: state.Snapshot, CVEs: cves}, nil

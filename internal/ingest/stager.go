@@ -252,6 +252,7 @@ func (st *stager) takeCatalogue(ctx context.Context, b *wire.Batch) error {
 		}
 		document, err := plan.Map(b, t.cells)
 		if err != nil {
+			st.described[id] = true // not unknown at the source: it is asked for again
 			if err := st.reject(ctx, "", err.Error()); err != nil {
 				return err
 			}

@@ -24,7 +24,7 @@ func (m *merge) warnings(ctx context.Context) ([]muster.Notice, error) {
 		if !read {
 			continue
 		}
-		if st.Completeness.Mode == muster.ModeFull && st.Completeness.State != muster.Complete {
+		if st.Completeness.Mode != muster.ModeSkipped && st.Completeness.State != muster.Complete {
 			warn("partial_read", d, fmt.Sprintf("%s was not read whole: %s", d, st.Completeness.Reason), "What arrived was added and nothing was closed. The next run reads it again.")
 		}
 		if n := st.Counts.Rejected; n > 0 {
@@ -38,7 +38,14 @@ func (m *merge) warnings(ctx context.Context) ([]muster.Notice, error) {
 			warn("shrink_guard", d, fmt.Sprintf("%s shrank more than is plausible at once: %d rows after %d, or too many machines without any; nothing that is gone was closed", d, st.Counts.Read, state.RowsRead),
 				"Check the source. A run at least 24 hours later that sees the same confirms the loss; an empty answer must be confirmed by an operator.")
 		}
-		if st.Completeness.Mode == muster.ModeSkipped && !state.Snapshot.IsZero() && slices.Contains(m.run.Connector.Settings.Datasets, d) {
+		if st.Completeness.Mode != muster.ModeSkipped {
+			continue
+		}
+		before, err := m.stores.EverRead(ctx, m.run.Connector.ID, d)
+		if err != nil {
+			return nil, err
+		}
+		if before && slices.Contains(m.run.Connector.Settings.Datasets, d) {
 			warn("no_longer_readable", d, fmt.Sprintf("%s can no longer be read: %s", d, st.Completeness.Reason), "What is known of it is kept, not refreshed. Give the permission or licence back, or take the dataset out of the connector.")
 		}
 	}

@@ -165,6 +165,8 @@ type Merge interface {
 	EndMerge(ctx context.Context, s Step, tenant int64, state *DatasetState) error
 	// ScopedElsewhere lists the machines that another connector has in scope.
 	ScopedElsewhere(ctx context.Context, connector int64, each func(machine int64)) error
+	// EverRead tells whether an ended run of the connector has read a dataset whole.
+	EverRead(ctx context.Context, connector int64, d muster.Dataset) (bool, error)
 	// AnyOpen tells whether a table holds an open row of the tenant's machines.
 	AnyOpen(ctx context.Context, kind ItemKind, tenant int64) (bool, error)
 }

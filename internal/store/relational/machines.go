@@ -261,6 +261,17 @@ func (s *Store) ScopedElsewhere(ctx context.Context, connector int64, fn func(in
 	}, `SELECT DISTINCT machine_id FROM machine_scope WHERE connector_id <> $1 AND reason = ''`, connector)
 }
 
+// EverRead implements store.Merge.
+func (s *Store) EverRead(ctx context.Context, connector int64, d muster.Dataset) (bool, error) {
+	found := false
+	err := s.each(ctx, func(*sql.Rows) error {
+		found = true
+		return nil
+	}, `SELECT r.id FROM run r JOIN run_dataset s ON s.run_id = r.id
+		WHERE r.connector_id = $1 AND s.dataset = $2 AND s.completeness = 'complete' AND r.state IN ('succeeded', 'succeeded_with_warnings') LIMIT 1`, connector, string(d))
+	return found, err
+}
+
 // AnyOpen implements store.Merge.
 func (s *Store) AnyOpen(ctx context.Context, kind store.ItemKind, tenant int64) (bool, error) {
 	var n int

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"muster"
@@ -61,6 +62,8 @@ func scanResult(rows *sql.Rows, r *muster.Run) error {
 	if d.Mode == muster.ModeSkipped || !d.Complete {
 		d.SkippedBecause = reason
 	}
-	r.Datasets[name] = &d
+	if slices.Contains(muster.Datasets, name) { // what ingest stages beside them is no dataset
+		r.Datasets[name] = &d
+	}
 	return nil
 }
