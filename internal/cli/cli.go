@@ -48,7 +48,7 @@ type commands struct {
 
 	Sync       syncCommand       `cmd:"" help:"Gather a tenant into a database, once."`
 	Check      checkCommand      `cmd:"" help:"Test the connection to a tenant, step by step."`
-	Export     exportCommand     `cmd:"" help:"Write what the database holds as NDJSON or CSV."`
+	Export     exportCommand     `cmd:"" help:"Write what the database holds as NDJSON, CSV or Parquet."`
 	Mappings   mappingsCommand   `cmd:"" help:"Show which source attribute feeds which target attribute."`
 	Emulate    emulateCommand    `cmd:"" help:"Run a Defender API with made-up machines, to try Muster on."`
 	Demo       demoCommand       `cmd:"" help:"See Muster at work: emulate, gather, let a day pass, gather again."`

@@ -1,5 +1,5 @@
-// Package export writes what is stored as the exports of docs: NDJSON or CSV, streamed,
-// sorted, the same bytes for the same data. It knows the columns of each export and no
+// Package export writes what is stored as the exports of docs: NDJSON, CSV or
+// Parquet, streamed, sorted, the same bytes for the same data. It knows the columns of each export and no
 // SQL, and must not change anything.
 //
 // Choices where the contract leaves room:

@@ -57,19 +57,25 @@ func TestGolden(t *testing.T) {
 			if again := write(t, f, o); again != got {
 				t.Errorf("%s: a second export of the same data differs", file)
 			}
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("%s (-want +got):\n%s", file, d)
-			}
+			golden(t, file, got)
 		}
+	}
+}
+
+// golden compares with a file of testdata.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", file, d)
 	}
 }
 
@@ -246,7 +252,7 @@ func TestFilters(t *testing.T) {
 		{Options{Name: "findings", Scope: "out", State: "all"}, []string{"machine_id", "cve"}, "m0 CVE-2026-0002; m2 CVE-2020-0007"},
 		{Options{Name: "software"}, []string{"name", "version", "origin", "state"}, "reader 1.2.3 inventory installed; reader 1.2.3 vulnerability rows installed"},
 		{Options{Name: "software", State: "fixed"}, []string{"name", "version", "state", "ended_at"}, `=cmd 1,"2" no_longer_reported 2026-02-24T06:00:00Z; reader 1.2.2 removed 2026-02-26T06:00:00Z`},
-		{Options{Name: "configuration"}, []string{"configuration_id", "timestamp", "last_confirmed"}, "scid-10 2026-03-01T02:59:00Z 2026-03-01T03:00:00Z; scid-20 2026-03-01T03:00:00Z 2026-03-01T03:00:00Z"},
+		{Options{Name: "configuration"}, []string{"configuration_id", "timestamp", "last_confirmed"}, "scid-10 2026-03-01T02:59:00Z 2026-03-01T03:00:00Z; scid-20 2026-03-01T03:00:00Z 2026-03-01T03:00:00Z; scid-30 2026-03-01T03:00:00Z 2026-03-01T03:00:00Z"},
 		{Options{Name: "vulnerabilities"}, []string{"cve", "devices_open"}, "CVE-2026-0001 2; CVE-2026-0002 1; TVM-2026-0001 1"},
 		{Options{Name: "vulnerabilities", State: "fixed"}, []string{"cve", "devices_open"}, "CVE-2025-9999 0"},
 		{Options{Name: "vulnerabilities", Scope: "out"}, []string{"cve", "devices_open"}, "CVE-2020-0007 0; CVE-2026-0002 1"},
@@ -336,7 +342,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestEmpty: no data is a header or nothing, never an error.
+// TestEmpty: no data is columns or nothing, never an error.
 func TestEmpty(t *testing.T) {
 	f := open(t)
 	for _, name := range written {
@@ -345,6 +351,10 @@ func TestEmpty(t *testing.T) {
 		}
 		if got := write(t, f, Options{Name: name, Format: "csv"}); got != strings.Join(Columns(name), ",")+"\r\n" {
 			t.Errorf("%s: %q", name, got)
+		}
+		columns, rows := readParquet(t, []byte(write(t, f, Options{Name: name, Format: "parquet"})))
+		if len(rows) > 0 || !slices.Equal(columns, Columns(name)) {
+			t.Errorf("%s: %d rows of %q", name, len(rows), columns)
 		}
 	}
 }

@@ -169,6 +169,7 @@ const (
 	highFacts     = `{"Security.Vulnerability[].CVSS":7,"Security.Vulnerability[].Severity":"High"}`
 	lowFacts      = `{"Security.Vulnerability[].CVSS":2.1,"Security.Vulnerability[].Severity":"Low"}`
 	oldFacts      = `{"Software.Package[].EndOfSupport.Date":"2025-10-14T00:00:00Z","Software.Package[].EndOfSupport.Status":"EOS Version"}`
+	failing       = `{"Security.Configuration[].Category":"Network","Security.Configuration[].Impact":10,"Security.Configuration[].IsApplicable":true,"Security.Configuration[].IsCompliant":false}`
 	compliant     = `{"Security.Configuration[].Category":"Security controls","Security.Configuration[].Impact":8.5,"Security.Configuration[].IsApplicable":true,"Security.Configuration[].IsCompliant":true,"Security.Configuration[].Subcategory":""}`
 )
 
@@ -183,7 +184,7 @@ func filled(t testing.TB) *fixture {
 	inFiles := f.stored(`["C:\\Program Files\\Contoso\\reader.exe"]`, `["HKLM\\Software\\Contoso"]`)
 
 	m0 := north.listed(store.MachineRow{MachineID: "m0", Device: "d-1", FirstSeen: day(-90), LastSeen: day(-40), Superseded: true},
-		`{"DeviceName":"OLD","Discovery.MDE.DeviceGroup.Name":"Lab","Discovery.MDE.Tags":["old"],"OS.Name":"Windows 10"}`, muster.OutSuperseded, day(0))
+		`{"DeviceName":"OLD","Discovery.MDE.DeviceGroup.Name":"Lab","Discovery.MDE.FirstSeen":"2025-12-01T06:00:00.123456Z","Discovery.MDE.PotentialDuplicate":true,"Discovery.MDE.Tags":["old"],"Discovery.MDE.Unmapped":{"new":{"x":[1,null]}},"Network.TCPIP.BoundAdapter":[{"Description":"Ethernet","IPAddress":"10.0.0.1"},{"IPAddress":"fe80::1","Status":"Up"}],"OS.BuildNumber":19045,"OS.Name":"Windows 10"}`, muster.OutSuperseded, day(0))
 	m1 := north.listed(store.MachineRow{MachineID: "m1", Device: "d-1", FirstSeen: day(-30), LastSeen: day(0).Add(250 * time.Millisecond)},
 		`{"AzureAD.DeviceId":"0f0f","DeviceName":"SRV-1","Discovery.MDE.DeviceValue":"High","Discovery.MDE.Excluded":false,"Discovery.MDE.Tags":["a","b"],"DisplayName":"srv-1.contoso.example","Network.TCPIP.BoundAdapter":[{"Description":"Ethernet","IPAddress":"10.0.0.1"}],"Network.TCPIP.FQDN":"srv-1.contoso.example","OS.BuildNumber":22631,"OS.Name":"Windows 11","OS.Version":"23H2","Security.MDE.ExposureLevel":"Low","Security.MDE.HealthStatus":"Active","Security.MDE.OnboardingStatus":"Onboarded","Security.MDE.RiskScore":"High"}`,
 		muster.InScope, day(0),
@@ -193,7 +194,7 @@ func filled(t testing.TB) *fixture {
 	north.listed(store.MachineRow{MachineID: "m3", Device: "d-3"}, `{}`, muster.InScope, day(0))
 	north.ok(north.MergeDocuments(f.ctx, store.DocumentStep{
 		Step:   north.step(muster.Antivirus, muster.Counts{Read: 1, New: 1}),
-		States: []store.State{{Machine: m1, LastConfirmed: day(0), OpenRows: 1, Attributes: []byte(`{"Security.Antivirus.Mode":"0"}`)}},
+		States: []store.State{{Machine: m1, LastConfirmed: day(0), OpenRows: 1, Attributes: []byte(`{"Security.Antivirus.Mode":"0","Security.Antivirus.QuickScanTime":"2026-02-28T12:30:00Z","Security.Posture.AvEngineUpdateTime":"soon"}`)}},
 	}))
 
 	first := day(-10).UnixMicro()
@@ -208,11 +209,13 @@ func filled(t testing.TB) *fixture {
 		store.Item{ID: reader, Facts: f.factsOf(oldFacts), Evidence: inFiles, Number: first},
 		store.Item{ID: f.software("contoso", "reader", "1.2.2"), Facts: f.factsOf(`{}`), Number: none, ClosedAt: day(-3), Confirmed: day(-4)})
 	north.rows(muster.Vulnerabilities, store.ReportedSoftware, m1, day(0), day(0).Add(-time.Hour),
-		store.Item{ID: reader, Facts: f.factsOf(oldFacts), Number: none}, store.Item{ID: odd, Facts: f.factsOf(`{}`), Number: none, ClosedAt: day(-5), Confirmed: day(-6)})
+		store.Item{ID: reader, Facts: f.factsOf(oldFacts), Number: none}, store.Item{ID: odd, Facts: f.factsOf(`{"Software.Package[].EndOfSupport.Date":"to be announced"}`), Number: none, ClosedAt: day(-5), Confirmed: day(-6)})
 	north.rows(muster.Configuration, store.Configurations, m1, day(0), day(0).Add(-3*time.Hour),
-		store.Item{ID: f.check("scid-20"), Facts: f.factsOf(compliant), Number: 0}, store.Item{ID: f.check("scid-10"), Facts: f.factsOf(`{}`), Number: time.Minute.Microseconds()},
+		store.Item{ID: f.check("scid-20"), Facts: f.factsOf(compliant), Number: 0},
+		store.Item{ID: f.check("scid-30"), Facts: f.factsOf(failing), Number: 0}, store.Item{ID: f.check("scid-10"), Facts: f.factsOf(`{}`), Number: time.Minute.Microseconds()},
 		store.Item{ID: f.check("scid-11"), Facts: f.factsOf(`{}`), Number: none, ClosedAt: day(-1), Confirmed: day(-2)})
 	north.catalogue("CVE-2026-0002", `{"Security.Vulnerability[].Definition.CVSS":9.8,"Security.Vulnerability[].Definition.CVSSVector":"CVSS:3.1/AV:N","Security.Vulnerability[].Definition.Description":"Summary: two\nlines","Security.Vulnerability[].Definition.EPSS":0.00154,"Security.Vulnerability[].Definition.ExploitInKit":true,"Security.Vulnerability[].Definition.Name":"CVE-2026-0002","Security.Vulnerability[].Definition.PublishedOn":"2026-01-02T00:00:00Z","Security.Vulnerability[].Definition.Severity":"Critical"}`)
+	north.catalogue("CVE-2026-0001", `{"Security.Vulnerability[].Definition.CVSS":7,"Security.Vulnerability[].Definition.EPSS":0.5,"Security.Vulnerability[].Definition.PublicExploit":true,"Security.Vulnerability[].Definition.Severity":"High"}`)
 	north.end()
 
 	second := f.run("north two", tenantA, day(1))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"muster"
@@ -44,9 +45,23 @@ const (
 func attributeColumns() []column[machine] {
 	var columns []column[machine]
 	for _, target := range mapping.MachineKeys() {
-		columns = append(columns, attribute(target, target, (*machine).member))
+		c := attribute(target, target, (*machine).member)
+		c.says = sources(target)
+		columns = append(columns, c)
 	}
 	return columns
+}
+
+// sources says where a target attribute comes from.
+func sources(target string) string {
+	var properties []string
+	endpoint := ""
+	for _, a := range mapping.Attributes() {
+		if a.Stored == mapping.InDocument && a.Key == target {
+			properties, endpoint = append(properties, "`"+a.Source+"`"), a.Endpoint
+		}
+	}
+	return strings.Join(properties, ", ") + " of `" + endpoint + "`"
 }
 
 func (m *machine) member(target string) cell { return value(m.members[target]) }

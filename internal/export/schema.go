@@ -6,8 +6,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// schema is the Parquet schema of an export. Texts are encoded by dictionary, for they
-// repeat; so are times, which many rows of a machine share.
+// schema is the Parquet schema of an export. Texts and numbers are encoded by dictionary,
+// for they repeat; times as differences, for they are close to each other.
 func schema(name string, columns []heading) *parquet.Schema {
 	root := ordered{}
 	for _, c := range columns {
@@ -28,11 +28,11 @@ func (f form) node() parquet.Node {
 	case formList:
 		return parquet.List(dictionary(parquet.String()))
 	case formTime:
-		return dictionary(parquet.Timestamp(parquet.Microsecond))
+		return parquet.Encoded(parquet.Timestamp(parquet.Microsecond), &parquet.DeltaBinaryPacked)
 	case formInteger:
 		return parquet.Int(64)
 	case formNumber:
-		return parquet.Leaf(parquet.DoubleType)
+		return dictionary(parquet.Leaf(parquet.DoubleType))
 	case formBoolean:
 		return parquet.Leaf(parquet.BooleanType)
 	default:
