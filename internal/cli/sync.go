@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"muster"
@@ -34,6 +35,9 @@ func (c *syncCommand) Run(ctx context.Context, a *App) error {
 	cred, err := c.credential(a.Getenv)
 	if err != nil {
 		return err
+	}
+	if settings.Filter.StaleDays == 1 {
+		fmt.Fprintln(a.Stderr, "note: machines report about every 24 hours, so a threshold of 1 day leaves healthy ones out now and then.")
 	}
 	// Refuse what the client cannot be made of before anything is written.
 	probe, err := a.client(settings, cred, nil)

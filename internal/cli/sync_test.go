@@ -361,3 +361,12 @@ func TestFailedMachineList(t *testing.T) {
 		t.Error("half a list changed the data")
 	}
 }
+
+// TestOneDayIsWarnedOf: the source reports about once a day.
+func TestOneDayIsWarnedOf(t *testing.T) {
+	f := newFarSide(t, emulator.Options{Devices: 5})
+	code, out, errs := f.muster(append([]string{"sync", "--db", "sqlite:" + tempDatabase(t), "--datasets", "machines", "--stale-days", "1"}, f.flags()...)...)
+	if code != exitDone || !strings.Contains(errs, "24 hours") {
+		t.Errorf("exit %d, %s%s", code, out, errs)
+	}
+}
