@@ -52,6 +52,9 @@ func (m *merge) machines(ctx context.Context, st store.StagedDataset) error {
 	if err := m.applyMachines(ctx, cursor, batch, before, elsewhere); err != nil {
 		return err
 	}
+	if err := regroup(ctx, m.stores, m.lease, m.run.Tenant, m.scope.at, nil); err != nil {
+		return err
+	}
 	return m.unlisted(ctx, st, before, cursor)
 }
 
@@ -59,9 +62,9 @@ func (m *merge) applyMachines(ctx context.Context, cursor int64, batch []listed,
 	if len(batch) == 0 {
 		return nil
 	}
-	ids := make([]int64, 0, 2*len(batch))
-	for _, l := range batch {
-		ids = append(ids, l.id, l.founder)
+	ids := make([]int64, len(batch))
+	for i, l := range batch {
+		ids[i] = l.id
 	}
 	known, err := m.stores.Machines(ctx, ids)
 	if err != nil {
@@ -88,15 +91,11 @@ func (m *merge) applyMachines(ctx context.Context, cursor int64, batch []listed,
 			step.Counts.Unchanged++
 		}
 		step.Changes = append(step.Changes, changes...)
-		step.Machines = append(step.Machines, store.MachineRow{ID: l.id, Device: deviceID(m.tenant(), known[l.founder].MachineID), Attributes: l.document,
-			FirstSeen: l.facts.FirstSeen, LastSeen: l.facts.LastSeen, AADDeviceID: l.facts.AADDeviceID, MergedInto: l.facts.MergedInto,
-			Superseded: l.reason == muster.OutSuperseded, ListedAt: m.scope.at})
+		step.Machines = append(step.Machines, store.MachineRow{ID: l.id, Attributes: l.document, FirstSeen: earliest(old.FirstSeen, l.facts.FirstSeen), LastSeen: l.facts.LastSeen,
+			Keys: orBefore(l.facts.Keys, old.Keys), MergedInto: l.facts.MergedInto, ListedAt: m.scope.at})
 	}
 	return m.stores.MergeMachines(ctx, step)
 }
-
-// tenant names the tenant in device ids.
-func (m *merge) tenant() string { return m.run.TenantGUID }
 
 // place records a scope that changed, and who came in.
 func (m *merge) place(step *store.MachineStep, p placement, before map[int64]store.ScopeRow, elsewhere map[int64]bool) {

@@ -60,16 +60,21 @@ func decodeRow(item uint64, payload []byte) (row, bool) {
 // kept beside its document so that deciding parses no JSON.
 type machineFacts struct {
 	FirstSeen, LastSeen time.Time
-	AADDeviceID         string
+	Keys                store.MatchKeys
 	MergedInto          string
 	OnboardingStatus    string
 	Tags                []string
 }
 
+// fixedTexts is how many texts stand before the MAC addresses; the tags follow them.
+const fixedTexts = 6
+
 func (f *machineFacts) append(buf []byte, document []byte) []byte {
 	buf = order(buf, timeNumber(f.LastSeen))
 	buf = binary.AppendVarint(buf, timeNumber(f.FirstSeen))
-	for _, text := range append([]string{f.AADDeviceID, f.MergedInto, f.OnboardingStatus}, f.Tags...) {
+	buf = binary.AppendUvarint(buf, uint64(len(f.Keys.MACs)))
+	texts := append([]string{f.Keys.EntraID, f.Keys.VMID, f.Keys.HostName, f.Keys.FQDN, f.MergedInto, f.OnboardingStatus}, f.Keys.MACs...)
+	for _, text := range append(texts, f.Tags...) {
 		buf = binary.AppendUvarint(buf, uint64(len(text))+1)
 		buf = append(buf, text...)
 	}
@@ -88,6 +93,11 @@ func decodeMachine(payload []byte) (f machineFacts, document []byte, ok bool) {
 		return f, nil, false
 	}
 	f.FirstSeen, payload = numberTime(first), payload[n:]
+	macs, n := binary.Uvarint(payload)
+	if n <= 0 || macs > uint64(len(payload)) {
+		return f, nil, false
+	}
+	payload = payload[n:]
 	var texts []string
 	for {
 		size, n := binary.Uvarint(payload)
@@ -100,10 +110,15 @@ func decodeMachine(payload []byte) (f machineFacts, document []byte, ok bool) {
 		}
 		texts, payload = append(texts, string(payload[:size-1])), payload[size-1:]
 	}
-	if len(texts) < 3 {
+	tags := fixedTexts + int(macs)
+	if len(texts) < tags {
 		return f, nil, false
 	}
-	f.AADDeviceID, f.MergedInto, f.OnboardingStatus, f.Tags = texts[0], texts[1], texts[2], texts[3:]
+	f.Keys = store.MatchKeys{EntraID: texts[0], VMID: texts[1], HostName: texts[2], FQDN: texts[3]}
+	if macs > 0 {
+		f.Keys.MACs = texts[fixedTexts:tags]
+	}
+	f.MergedInto, f.OnboardingStatus, f.Tags = texts[4], texts[5], texts[tags:]
 	return f, payload, true
 }
 

@@ -66,8 +66,13 @@ func TestMachinePayload(t *testing.T) {
 			return numberTime(rapid.OneOf(rapid.Int64Range(-1<<50, 1<<52), rapid.Just(int64(math.MinInt64))).Draw(t, name))
 		}
 		want := machineFacts{
-			FirstSeen: when("first"), LastSeen: when("last"), AADDeviceID: rapid.String().Draw(t, "aad"), MergedInto: rapid.String().Draw(t, "merged"),
+			FirstSeen: when("first"), LastSeen: when("last"), MergedInto: rapid.String().Draw(t, "merged"),
 			OnboardingStatus: rapid.String().Draw(t, "status"), Tags: rapid.SliceOfN(rapid.String(), 0, 5).Draw(t, "tags"),
+		}
+		text := func(name string) string { return rapid.String().Draw(t, name) }
+		want.Keys = store.MatchKeys{EntraID: text("entra"), VMID: text("vm"), HostName: text("host"), FQDN: text("fqdn")}
+		for range rapid.IntRange(0, 3).Draw(t, "macs") {
+			want.Keys.MACs = append(want.Keys.MACs, text("mac"))
 		}
 		document := rapid.SliceOf(rapid.Byte()).Draw(t, "document")
 		payload := want.append(nil, document)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"muster/internal/store"
 )
 
 // day is a source time; day 0 is "not given".
@@ -21,7 +23,17 @@ func day(n int) time.Time {
 
 // life is a machine that lived from one day to another.
 func life(machine, aad, mergedInto string, first, last int) node {
-	return node{machine: machine, aad: aad, mergedInto: mergedInto, firstSeen: day(first), lastSeen: day(last)}
+	return lived(machine, first, last, store.MatchKeys{EntraID: aad}).merged(mergedInto)
+}
+
+// lived is a machine with these keys that lived from one day to another.
+func lived(machine string, first, last int, keys store.MatchKeys) node {
+	return node{machine: machine, firstSeen: day(first), lastSeen: day(last), keys: matchKeys(keys), listed: true}
+}
+
+func (n node) merged(into string) node {
+	n.mergedInto = into
+	return n
 }
 
 // settled writes what became of every machine: "m>survivor", "m!" superseded, "@founder".
@@ -41,6 +53,7 @@ func settled(nodes []node) map[string]string {
 }
 
 func TestReconcile(t *testing.T) {
+	const zeroGUID = "00000000-0000-0000-0000-000000000000"
 	const aad, other = "0f9f8e7d-0000-1111-2222-333344445555", "1a1a1a1a-0000-1111-2222-333344445555"
 	for _, c := range []struct {
 		rule  string
@@ -75,7 +88,7 @@ func TestReconcile(t *testing.T) {
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			nodes := slices.Clone(c.nodes)
-			reconcile(nodes)
+			reconcile(nodes, nil)
 			if diff := cmp.Diff(c.want, settled(nodes)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -92,14 +105,14 @@ func TestReconcileOrder(t *testing.T) {
 		for i := range count {
 			first := rapid.IntRange(0, 6).Draw(t, "first")
 			nodes = append(nodes, life(fmt.Sprintf("m%d", i),
-				rapid.SampledFrom([]string{"", zeroGUID, "x", "X", "y"}).Draw(t, "aad"),
+				rapid.SampledFrom([]string{"", "x", "X", "y"}).Draw(t, "aad"),
 				rapid.SampledFrom([]string{"", "", "gone", "m0", "m1", "m2", "m3", "m8"}).Draw(t, "merged into"),
 				first, first+rapid.IntRange(0, 3).Draw(t, "days")))
 		}
 		arrived := rapid.Permutation(nodes).Draw(t, "order")
 		arrived = slices.Clone(arrived)
-		reconcile(nodes)
-		reconcile(arrived)
+		reconcile(nodes, nil)
+		reconcile(arrived, nil)
 		want := settled(nodes)
 		if diff := cmp.Diff(want, settled(arrived)); diff != "" {
 			t.Fatalf("in another order (-first +second):\n%s", diff)
@@ -116,7 +129,7 @@ func TestReconcileOrder(t *testing.T) {
 				t.Fatalf("%s is merged and superseded", n.machine)
 			case nodes[n.founder].founder != n.founder:
 				t.Fatalf("the founder of %s has another founder", n.machine)
-			case older(n, nodes[n.founder]):
+			case byAge(&n, &nodes[n.founder]) < 0:
 				t.Fatalf("%s is older than its founder", n.machine)
 			}
 		}

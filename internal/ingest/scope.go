@@ -19,7 +19,6 @@ type placement struct {
 	reason   muster.Reason
 	listed   bool
 	survivor int64 // 0 = stands for itself
-	founder  int64 // names the device
 	lastSeen time.Time
 }
 
@@ -31,15 +30,9 @@ type scope struct {
 
 // decideScope reads the staged list and what is known of the tenant, and places every
 // machine. It writes nothing.
-func (s *Sink) decideScope(ctx context.Context, run store.RunHead, at time.Time) (*scope, error) {
+func (s *Sink) decideScope(ctx context.Context, run store.RunHead, listTime time.Time) (*scope, error) {
 	candidates := map[int64]muster.Candidate{}
-	var nodes []node
-	index := map[int64]int{}
-	err := s.stores.TenantMachines(ctx, run.Tenant, func(m store.MachineRow) error {
-		index[m.ID] = len(nodes)
-		nodes = append(nodes, node{id: m.ID, machine: m.MachineID, firstSeen: m.FirstSeen, lastSeen: m.LastSeen, aad: m.AADDeviceID, mergedInto: m.MergedInto})
-		return nil
-	})
+	f, err := readFleet(ctx, s.stores, run.Tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -52,26 +45,28 @@ func (s *Sink) decideScope(ctx context.Context, run store.RunHead, at time.Time)
 			continue // a double, or a row that is known by its id alone
 		}
 		last = r.key
-		f, _, ok := decodeMachine(r.payload)
-		at, known := index[int64(r.key)]
+		facts, _, ok := decodeMachine(r.payload)
+		at, known := f.index[int64(r.key)]
 		if !ok || !known {
 			return nil, fmt.Errorf("staged machine %d: %w", r.key, store.ErrDamaged)
 		}
-		n := &nodes[at]
-		n.firstSeen, n.lastSeen, n.aad, n.mergedInto = f.FirstSeen, f.LastSeen, f.AADDeviceID, f.MergedInto
-		candidates[n.id] = muster.Candidate{FirstSeen: f.FirstSeen, LastSeen: f.LastSeen, Tags: f.Tags, OnboardingStatus: f.OnboardingStatus}
+		f.nodes[at].list(facts, listTime)
+		candidates[int64(r.key)] = muster.Candidate{FirstSeen: facts.FirstSeen, LastSeen: facts.LastSeen, Tags: facts.Tags, OnboardingStatus: facts.OnboardingStatus}
 	}
-	reconcile(nodes)
-	sc := &scope{at: at}
-	for _, n := range nodes {
-		p := placement{id: n.id, machine: n.machine, founder: nodes[n.founder].id, lastSeen: n.lastSeen}
+	reconcile(f.nodes, f.verdicts())
+	sc := &scope{at: listTime}
+	for _, n := range f.nodes {
+		if n.tenant != run.Tenant {
+			continue
+		}
+		p := placement{id: n.id, machine: n.machine, lastSeen: n.lastSeen}
 		if n.survivor >= 0 {
-			p.survivor = nodes[n.survivor].id
+			p.survivor = f.nodes[n.survivor].id
 		}
 		c, listed := candidates[n.id]
 		c.Merged, c.Superseded = n.survivor >= 0, n.superseded
 		p.listed = listed
-		p.reason = run.Connector.Settings.Filter.Decide(c, at)
+		p.reason = run.Connector.Settings.Filter.Decide(c, listTime)
 		if !listed && !c.Merged && !c.Superseded {
 			p.reason = "" // what an unlisted machine becomes is settled by MergeMissing
 		}
@@ -114,7 +109,6 @@ func (s *scope) encode() []byte {
 		}
 		raw = append(raw, byte(slices.Index(reasons, p.reason)<<1|listed))
 		raw = binary.AppendVarint(raw, p.survivor)
-		raw = binary.AppendVarint(raw, p.founder-p.id)
 		raw = binary.AppendVarint(raw, timeNumber(p.lastSeen))
 	}
 	return encoder.EncodeAll(raw, nil)
@@ -135,7 +129,7 @@ func decodeScope(data []byte, at time.Time) (*scope, error) {
 		}
 		p := placement{reason: reasons[raw[n]>>1], listed: raw[n]&1 == 1}
 		raw = raw[n+1:]
-		var v [3]int64
+		var v [2]int64
 		for i := range v {
 			if v[i], n = binary.Varint(raw); n <= 0 {
 				return nil, damaged
@@ -143,7 +137,7 @@ func decodeScope(data []byte, at time.Time) (*scope, error) {
 			raw = raw[n:]
 		}
 		id += int64(delta)
-		p.id, p.survivor, p.founder, p.lastSeen = id, v[0], id+v[1], numberTime(v[2])
+		p.id, p.survivor, p.lastSeen = id, v[0], numberTime(v[1])
 		s.placements = append(s.placements, p)
 	}
 	return s, nil

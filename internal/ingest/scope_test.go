@@ -18,7 +18,7 @@ func anyScope() *rapid.Generator[*scope] {
 			id += rapid.Int64Range(1, 1<<40).Draw(t, "step")
 			s.placements = append(s.placements, placement{
 				id: id, reason: rapid.SampledFrom(reasons).Draw(t, "reason"), listed: rapid.Bool().Draw(t, "listed"),
-				survivor: rapid.Int64Range(0, 1<<45).Draw(t, "survivor"), founder: rapid.Int64Range(1, 1<<45).Draw(t, "founder"),
+				survivor: rapid.Int64Range(0, 1<<45).Draw(t, "survivor"),
 				lastSeen: day(rapid.IntRange(0, 9).Draw(t, "seen")),
 			})
 		}

@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"muster"
@@ -169,7 +168,7 @@ func (st *stager) takeMachines(ctx context.Context, b *wire.Batch) error {
 			}
 			continue
 		}
-		f := machineFacts{FirstSeen: t.time("firstSeen"), LastSeen: t.time("lastSeen"), AADDeviceID: strings.ToLower(t.text("aadDeviceId")),
+		f := machineFacts{FirstSeen: t.time("firstSeen"), LastSeen: t.time("lastSeen"), Keys: keysOf(t),
 			MergedInto: t.text("mergedIntoMachineId"), OnboardingStatus: t.text("onboardingStatus"), Tags: t.appendList(nil, "machineTags")}
 		st.payload = f.append(st.payload[:0], document.AppendJSON(nil))
 		st.writer.add(uint64(ids[i]), 0, st.payload)

@@ -44,7 +44,7 @@ func appendAdapters(buf []byte, in *source) ([]byte, error) {
 		if isLoopback(address, kind) {
 			continue
 		}
-		if one := appendAdapter(nil, kind, address, physicalAddress(field(1, at)), field(3, at)); len(one) > 2 {
+		if one := appendAdapter(nil, kind, address, PhysicalAddress(field(1, at)), field(3, at)); len(one) > 2 {
 			all = append(all, one)
 		}
 	}
@@ -79,9 +79,9 @@ func isLoopback(address, kind string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// physicalAddress writes a MAC address in colon form, upper case; all zero is none.
+// PhysicalAddress writes a MAC address in colon form, upper case; all zero is none.
 // What is no address of 48 bits stays as given.
-func physicalAddress(mac string) string {
+func PhysicalAddress(mac string) string {
 	digits := strings.ToUpper(strings.NewReplacer(":", "", "-", "", ".", "", " ", "").Replace(mac))
 	if strings.Trim(digits, "0") == "" {
 		return ""

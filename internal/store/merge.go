@@ -12,11 +12,11 @@ import (
 type MachineRow struct {
 	ID           int64
 	MachineID    string
-	Device       string // "" before its first list was applied
-	Attributes   []byte // JSON by target attribute; nil before
+	Device       string // "" before it was reconciled
+	Attributes   []byte // JSON by target attribute; nil before its first list was applied
 	FirstSeen    time.Time
 	LastSeen     time.Time
-	AADDeviceID  string
+	Keys         MatchKeys
 	MergedInto   string
 	Superseded   bool
 	ListedAt     time.Time
@@ -140,11 +140,14 @@ type CatalogueRow struct {
 // Merge is where staged data becomes state. One method is one transaction; each step
 // is refused with muster.ErrLeaseLost when the lease is.
 type Merge interface {
+	Devices
 	// Machines reads rows by id.
 	Machines(ctx context.Context, ids []int64) (map[int64]MachineRow, error)
 	// TenantMachines calls back for every machine of a tenant, in id order, without attributes.
 	TenantMachines(ctx context.Context, tenant int64, each func(MachineRow) error) error
 	ConnectorScopes(ctx context.Context, connector int64, each func(ScopeRow)) error
+	// MergeMachines writes machines as a list has them. Device and Superseded stay as they
+	// were where a row gives no Device: to find it is Regroup's part.
 	MergeMachines(ctx context.Context, s MachineStep) error
 	// MergeMissing marks machines that a complete list lacked.
 	MergeMissing(ctx context.Context, s MachineStep) error

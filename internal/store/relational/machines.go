@@ -4,20 +4,24 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
+	"strings"
 
 	"muster"
 	"muster/internal/store"
 )
 
-const machineColumns = `m.first_seen, m.last_seen, m.aad_device_id, m.merged_into, m.superseded, m.listed_at, m.unseen_since, m.missing_since`
+const machineColumns = `m.first_seen, m.last_seen, m.aad_device_id, m.vm_id, m.host_name, m.fqdn, m.mac_addresses, m.merged_into, m.superseded, m.listed_at, m.unseen_since, m.missing_since`
 
 func scanMachine(rows *sql.Rows) (m store.MachineRow, err error) {
-	var device, attributes, aad, merged sql.NullString
+	var device, attributes, entra, vm, host, fqdn, macs, merged sql.NullString
 	var first, last, listed, unseen, missing sql.NullInt64
 	var superseded int64
-	err = rows.Scan(&m.ID, &m.MachineID, &device, &attributes, &first, &last, &aad, &merged, &superseded, &listed, &unseen, &missing)
-	m.Device, m.AADDeviceID, m.MergedInto, m.Superseded = device.String, aad.String, merged.String, superseded != 0
+	err = rows.Scan(&m.ID, &m.MachineID, &device, &attributes, &first, &last, &entra, &vm, &host, &fqdn, &macs, &merged, &superseded, &listed, &unseen, &missing)
+	m.Device, m.MergedInto, m.Superseded = device.String, merged.String, superseded != 0
+	m.Keys = store.MatchKeys{EntraID: entra.String, VMID: vm.String, HostName: host.String, FQDN: fqdn.String}
+	if macs.String != "" {
+		m.Keys.MACs = strings.Split(macs.String, " ")
+	}
 	if attributes.Valid {
 		m.Attributes = []byte(attributes.String)
 	}
@@ -79,20 +83,19 @@ func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *Tx) error) 
 // MergeMachines implements store.Merge.
 func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
 	return s.step(ctx, st.Step, func(tx *Tx) error {
-		devices, err := deviceIDs(ctx, tx, st.Machines)
+		columns := []Column{
+			{"id", Integers}, {"attributes", Texts}, {"first_seen", Integers}, {"last_seen", Integers}, {"aad_device_id", Texts}, {"vm_id", Texts}, {"host_name", Texts}, {"fqdn", Texts},
+			{"mac_addresses", Texts}, {"merged_into", Texts}, {"listed_at", Integers}, {"unseen_since", Integers}, {"missing_since", Integers},
+		}
+		err := tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(st.Machines), Values: func(i int, args []any) []any {
+			m := &st.Machines[i]
+			return append(args, m.ID, text(m.Attributes), micros(m.FirstSeen), micros(m.LastSeen), orNull(m.Keys.EntraID), orNull(m.Keys.VMID), orNull(m.Keys.HostName), orNull(m.Keys.FQDN),
+				orNull(strings.Join(m.Keys.MACs, " ")), orNull(m.MergedInto), micros(m.ListedAt), micros(m.UnseenSince), micros(m.MissingSince))
+		}})
 		if err != nil {
 			return err
 		}
-		columns := []Column{
-			{"id", Integers}, {"device_id", Integers}, {"attributes", Texts}, {"first_seen", Integers}, {"last_seen", Integers}, {"aad_device_id", Texts}, {"merged_into", Texts},
-			{"superseded", Integers}, {"listed_at", Integers}, {"unseen_since", Integers}, {"missing_since", Integers},
-		}
-		err = tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(st.Machines), Values: func(i int, args []any) []any {
-			m := &st.Machines[i]
-			return append(args, m.ID, devices[m.Device], text(m.Attributes), micros(m.FirstSeen), micros(m.LastSeen), orNull(m.AADDeviceID), orNull(m.MergedInto),
-				flag(m.Superseded), micros(m.ListedAt), micros(m.UnseenSince), micros(m.MissingSince))
-		}})
-		if err != nil {
+		if err := saveDevices(ctx, tx, devicesOf(st.Machines), nil); err != nil {
 			return err
 		}
 		if err := saveScopes(ctx, tx, st.Connector, st.Scopes); err != nil {
@@ -103,29 +106,6 @@ func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
 		}
 		return saveChanges(ctx, tx, st.Lease.Run, st.Changes)
 	})
-}
-
-// deviceIDs adds the machines' devices; a machine without one has no id.
-func deviceIDs(ctx context.Context, tx *Tx, machines []store.MachineRow) (map[string]any, error) {
-	var names []string
-	for _, m := range machines {
-		if m.Device != "" {
-			names = append(names, m.Device)
-		}
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	d := dictionary{table: "device", columns: []Column{{"device_id", Texts}}}
-	keys, ids := textKeys(names), make([]int64, len(names))
-	missing, err := d.lookUp(ctx, tx.engine, tx, keys, ids, nil)
-	if err == nil && len(missing) > 0 {
-		err = d.add(ctx, tx, keys, ids, missing)
-	}
-	byName := make(map[string]any, len(names))
-	for i, id := range ids {
-		byName[names[i]] = id
-	}
-	return byName, err
 }
 
 func text(b []byte) any {
