@@ -201,14 +201,14 @@ func (r *reconciler) keep(k key, g *keyGroup) {
 	}
 	for _, h := range g.holders {
 		n := &r.nodes[h.node]
-		held := store.GroupKey{Machine: n.id, Kind: joinReasons[k.kind], Value: k.value, Until: n.lastSeen, Follows: true}
+		held := store.GroupKey{Machine: n.id, Kind: joinReasons[k.kind], Value: k.value, Until: n.lastSeen}
 		switch {
 		case h.was != nil:
 			held = *h.was
-		case g.shared || !k.kind.strong() && fresh == 0:
+		case g.shared:
 			continue
-		case n.known && !k.kind.strong():
-			held.Follows = late == 1 && before == 0 // two devices that exist are not joined by it
+		case !k.kind.strong() && n.known && (fresh == 0 || before > 0 || late > 1):
+			continue // two devices that exist are not joined by it
 		}
 		r.kept[h.node] = append(r.kept[h.node], held)
 		g.members = append(g.members, h.node)

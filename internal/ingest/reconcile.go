@@ -223,7 +223,7 @@ func (r *reconciler) joinStrong(i int) bool {
 	any := false
 	for _, k := range r.nodes[i].held {
 		kind := kindOf(k.Kind)
-		if !kind.strong() || !k.Follows {
+		if !kind.strong() {
 			continue
 		}
 		older := r.older(i, key{kind, k.Value})
@@ -237,11 +237,11 @@ func (r *reconciler) joinStrong(i int) bool {
 	return any
 }
 
-// predecessor is the youngest older machine that this one follows by a weak kind of key.
+// predecessor is the youngest of the older machines that hold a weak key with this one.
 func (r *reconciler) predecessor(i int, kind keyKind) (partner int, value string) {
 	partner = -1
 	for _, k := range r.nodes[i].held {
-		if kindOf(k.Kind) != kind || !k.Follows {
+		if kindOf(k.Kind) != kind {
 			continue
 		}
 		older := r.older(i, key{kind, k.Value})

@@ -25,9 +25,6 @@ type GroupKey struct {
 	Kind    muster.JoinReason
 	Value   string
 	Until   time.Time // the machine's last seen at that time; zero = none
-	// Follows: the machine may join older ones by it. One that came to the value after it
-	// had a device may only be joined by younger ones.
-	Follows bool
 }
 
 // Link is why a machine is of the same device as another.

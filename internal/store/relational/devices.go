@@ -34,12 +34,11 @@ func (s *Store) Grouping(ctx context.Context, tenant int64) (store.Grouping, err
 		err = each(ctx, tx, func(rows *sql.Rows) error {
 			var k store.GroupKey
 			var until sql.NullInt64
-			var follows int64
-			err := rows.Scan(&k.Machine, &k.Kind, &k.Value, &until, &follows)
-			k.Until, k.Follows = fromMicros(until), follows != 0
+			err := rows.Scan(&k.Machine, &k.Kind, &k.Value, &until)
+			k.Until = fromMicros(until)
 			g.Keys = append(g.Keys, k)
 			return err
-		}, `SELECT k.machine_id, k.kind, k.value, k.until, k.follows FROM machine_key k JOIN machine m ON m.id = k.machine_id WHERE m.tenant_id IN `+grouped+` ORDER BY k.machine_id`, tenant)
+		}, `SELECT k.machine_id, k.kind, k.value, k.until FROM machine_key k JOIN machine m ON m.id = k.machine_id WHERE m.tenant_id IN `+grouped+` ORDER BY k.machine_id`, tenant)
 		if err != nil {
 			return err
 		}
@@ -166,10 +165,10 @@ func saveDevices(ctx context.Context, tx *Tx, machines []store.Grouped, founders
 }
 
 func saveReasons(ctx context.Context, tx *Tx, r *store.Regrouping) error {
-	columns := []Column{{"machine_id", Integers}, {"kind", Texts}, {"value", Texts}, {"until", Integers}, {"follows", Integers}}
+	columns := []Column{{"machine_id", Integers}, {"kind", Texts}, {"value", Texts}, {"until", Integers}}
 	err := tx.insert(ctx, Rows{Table: "machine_key", Columns: columns, Keys: 3, N: len(r.Keys), Values: func(i int, args []any) []any {
 		k := &r.Keys[i]
-		return append(args, k.Machine, string(k.Kind), k.Value, micros(k.Until), flag(k.Follows))
+		return append(args, k.Machine, string(k.Kind), k.Value, micros(k.Until))
 	}})
 	if err != nil {
 		return err

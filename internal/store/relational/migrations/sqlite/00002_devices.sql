@@ -21,7 +21,6 @@ CREATE TABLE machine_key ( -- values that machines were found to hold together, 
     kind       TEXT    NOT NULL,
     value      TEXT    NOT NULL,
     until      INTEGER, -- the machine's last_seen at that time
-    follows    INTEGER NOT NULL, -- 0: came to the value when it had a device already
     PRIMARY KEY (machine_id, kind, value)
 ) WITHOUT ROWID;
 
