@@ -19,6 +19,7 @@ import (
 type fleetStore interface {
 	store.Devices
 	TenantMachines(ctx context.Context, tenant int64, each func(store.MachineRow) error) error
+	Machines(ctx context.Context, ids []int64) (map[int64]store.MachineRow, error)
 }
 
 // fleet is every machine of the tenants that share devices, and what was found about them.

@@ -35,6 +35,16 @@ type Link struct {
 	Since            time.Time
 }
 
+// DeviceMachine is one of a device's machines and why it is.
+type DeviceMachine struct {
+	Machine, Tenant     int64
+	MachineID           string
+	MergedInto          string
+	FirstSeen, LastSeen time.Time
+	Superseded          bool
+	Links               []Link // by partner; the device's oldest machine may have none
+}
+
 // Decision is an operator's word that two machines are one device, or are not. A is the
 // smaller id.
 type Decision struct {
@@ -102,6 +112,6 @@ type Devices interface {
 	// Device gives the id of the device that an id answers with: its own, or the one that
 	// its founder has joined since. muster.ErrNotFound where there never was such a device.
 	Device(ctx context.Context, id string) (string, error)
-	// DeviceMachines lists a device's machines, in id order, without attributes.
-	DeviceMachines(ctx context.Context, id string) ([]MachineRow, error)
+	// DeviceMachines lists the machines of a device, in id order.
+	DeviceMachines(ctx context.Context, id string) ([]DeviceMachine, error)
 }

@@ -252,12 +252,30 @@ func (s *Store) Device(ctx context.Context, id string) (string, error) {
 }
 
 // DeviceMachines implements store.Devices.
-func (s *Store) DeviceMachines(ctx context.Context, id string) ([]store.MachineRow, error) {
-	var all []store.MachineRow
-	err := s.each(ctx, func(rows *sql.Rows) error {
-		m, err := scanMachine(rows)
-		all = append(all, m)
+func (s *Store) DeviceMachines(ctx context.Context, id string) ([]store.DeviceMachine, error) {
+	var all []store.DeviceMachine
+	err := s.view(ctx, func(tx *Tx) error {
+		all = nil
+		err := each(ctx, tx, func(rows *sql.Rows) error {
+			var m store.DeviceMachine
+			var merged sql.NullString
+			var first, last sql.NullInt64
+			var superseded int64
+			err := rows.Scan(&m.Machine, &m.Tenant, &m.MachineID, &merged, &first, &last, &superseded)
+			m.MergedInto, m.FirstSeen, m.LastSeen, m.Superseded = merged.String, fromMicros(first), fromMicros(last), superseded != 0
+			all = append(all, m)
+			return err
+		}, `SELECT m.id, m.tenant_id, m.machine_id, m.merged_into, m.first_seen, m.last_seen, m.superseded
+			FROM machine m JOIN device d ON d.id = m.device_id WHERE d.device_id = $1 ORDER BY m.id`, id)
+		if err != nil {
+			return err
+		}
+		why, err := links(ctx, tx, `JOIN machine m ON m.id = l.machine_id JOIN device d ON d.id = m.device_id WHERE d.device_id = $1`, id)
+		for _, l := range why {
+			at, _ := slices.BinarySearchFunc(all, l.Machine, func(m store.DeviceMachine, id int64) int { return cmp.Compare(m.Machine, id) })
+			all[at].Links = append(all[at].Links, l)
+		}
 		return err
-	}, `SELECT m.id, m.machine_id, d.device_id, NULL, `+machineColumns+` FROM machine m JOIN device d ON d.id = m.device_id WHERE d.device_id = $1 ORDER BY m.id`, id)
+	})
 	return all, err
 }
