@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"staging", stagingTests},
 		{"dictionary", dictionaryTests},
 		{"machines", machineTests},
+		{"devices", deviceTests},
 		{"datasets", datasetTests},
 	} {
 		for _, c := range group.tests {
