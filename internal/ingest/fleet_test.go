@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -327,20 +329,31 @@ func (i *interrupted) Regroup(ctx context.Context, r store.Regrouping) error {
 
 // TestStoredOrder: what the database holds does not depend on the order of arrival either.
 func TestStoredOrder(t *testing.T) {
+	e := newEstate(t)
+	tries := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		machines := anyMachines(rt)
 		if len(machines) == 0 {
 			return
 		}
 		at := rapid.IntRange(0, len(machines)).Draw(rt, "at first")
-		one, two := newEstate(t), newEstate(t)
-		one.list("t", machines...)
-		two.list("t", machines[at:]...)
-		two.list("t", machines[:at]...)
-		want, ids := one.devices("t")
-		got, idsToo := two.devices("t")
-		if diff := cmp.Diff(want, got) + cmp.Diff(ids, idsToo); diff != "" {
+		tries++
+		one, two := fmt.Sprint("one-", tries), fmt.Sprint("two-", tries)
+		e.list(one, machines...)
+		e.list(two, machines[at:]...)
+		e.list(two, machines[:at]...)
+		want, _ := e.devices(one)
+		got, ids := e.devices(two)
+		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("(-at once +in two lists):\n%s", diff)
+		}
+		w := &world{}
+		w.list(machines...)
+		for _, n := range w.nodes { // named after the oldest machine
+			founder := w.nodes[n.founder].machine
+			if !slices.Contains(slices.Collect(maps.Values(ids)), deviceID(two, founder)) {
+				rt.Fatalf("no device is named after %s", founder)
+			}
 		}
 	})
 }
