@@ -98,7 +98,7 @@ func BenchmarkGathering(b *testing.B) {
 // itself compares what the program says of every gathering with what the files hold.
 func TestGathering(t *testing.T) {
 	p := standard
-	p.Devices, p.Files = 10, 3
+	p.Devices, p.Files, p.Page = 10, 3, 4
 	dir := t.TempDir()
 	m := prepare(t, p, dir)
 	if m.Rows < 500 || m.Rows > 1500 || m.Changed[clustered] == 0 {

@@ -106,12 +106,10 @@ func (s *server) token(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]any{"token_type": "Bearer", "expires_in": 43200, "access_token": part([]byte(`{"alg":"none"}`)) + "." + part(claims) + "." + part([]byte("unsigned"))})
 }
 
-const pageMachines = 10_000
-
 func (s *server) makePages() {
 	var page []byte
 	for d := range s.Devices {
-		if d%pageMachines == 0 {
+		if d%s.Page == 0 {
 			page = []byte(`{"value":[`)
 		} else {
 			page = append(page, ',')
@@ -120,7 +118,7 @@ func (s *server) makePages() {
 			`"lastIpAddress":"10.%d.%d.%d","healthStatus":"Active","onboardingStatus":"Onboarded","rbacGroupId":%d,"rbacGroupName":"Group %d","riskScore":"Low","exposureLevel":"Medium","deviceValue":"Normal",`+
 			`"aadDeviceId":"%08x-0000-4000-9000-%012x","machineTags":["bench"]}`,
 			s.machineID(d), machineName(d), s.start.Format(time.RFC3339), d>>16, d>>8&255, d&255, d%20, d%20, d, d)
-		if (d+1)%pageMachines == 0 || d+1 == s.Devices {
+		if (d+1)%s.Page == 0 || d+1 == s.Devices {
 			s.pages = append(s.pages, page)
 		}
 	}
@@ -128,7 +126,7 @@ func (s *server) makePages() {
 
 func (s *server) machines(w http.ResponseWriter, r *http.Request) {
 	skip, _ := strconv.Atoi(r.URL.Query().Get("$skip"))
-	n := skip / pageMachines
+	n := skip / s.Page
 	w.Header().Set("Content-Type", "application/json")
 	if n >= len(s.pages) {
 		_, _ = io.WriteString(w, `{"value":[]}`)
@@ -136,7 +134,7 @@ func (s *server) machines(w http.ResponseWriter, r *http.Request) {
 	}
 	_, _ = w.Write(s.pages[n])
 	if n+1 < len(s.pages) {
-		fmt.Fprintf(w, `],"@odata.nextLink":"https://%s/api/machines?$skip=%d"}`, r.Host, skip+pageMachines)
+		fmt.Fprintf(w, `],"@odata.nextLink":"https://%s/api/machines?$skip=%d"}`, r.Host, skip+s.Page)
 		return
 	}
 	_, _ = io.WriteString(w, "]}")

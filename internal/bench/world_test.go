@@ -16,9 +16,10 @@ type params struct {
 	ZipfV    float64
 	OwnPaths int // percent of the pairs of machine and software version with paths of their own
 	Files    int
+	Page     int // machines in one answer of their list
 }
 
-var standard = params{Seed: 1, Devices: 10_000, Versions: 3_000, CVEs: 8_000, ZipfS: 1.15, ZipfV: 30, OwnPaths: 40, Files: 20}
+var standard = params{Seed: 1, Devices: 10_000, Versions: 3_000, CVEs: 8_000, ZipfS: 1.15, ZipfV: 30, OwnPaths: 40, Files: 20, Page: 10_000}
 
 // format is counted up when the same params would make other files.
 const format = 1
