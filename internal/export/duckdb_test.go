@@ -291,7 +291,7 @@ func decodeJSON(t *testing.T, columns []heading, rows [][]any) [][]any {
 const largeRows = 2*groupRows + 2000
 
 // TestDuckDBLarge lets DuckDB itself compare a file of several row groups and pages with
-// the NDJSON of the same rows.
+// the NDJSON of the same rows, and read a file without rows.
 func TestDuckDBLarge(t *testing.T) {
 	columns := []heading{
 		{name: "id", form: formInteger, never: true},
@@ -319,6 +319,13 @@ func TestDuckDBLarge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	empty, err := sample(t, columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "empty.parquet"), empty, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	const ndjson = `read_json('large.ndjson', format = 'newline_delimited', columns = {id: 'BIGINT', text: 'VARCHAR', many: 'VARCHAR', list: 'VARCHAR[]', "full": 'VARCHAR[]', "at": 'TIMESTAMPTZ', number: 'DOUBLE', flag: 'BOOLEAN', json: 'JSON'})`
 	answers := ask(t, folder,
 		"SELECT count(*)::INTEGER, count(DISTINCT id)::INTEGER, count(text) > 0, sum(len(list))::INTEGER, bool_or(flag), max(\"at\")::VARCHAR FROM 'large.parquet'",
@@ -327,11 +334,12 @@ func TestDuckDBLarge(t *testing.T) {
 			OR p."at" IS DISTINCT FROM n."at" OR p.number IS DISTINCT FROM n.number OR p.flag IS DISTINCT FROM n.flag OR p.json::VARCHAR IS DISTINCT FROM n.json::VARCHAR`,
 		"SELECT num_row_groups::INTEGER, created_by FROM parquet_file_metadata('large.parquet')",
 		"SELECT DISTINCT compression FROM parquet_metadata('large.parquet')",
-		"SELECT count(*)::INTEGER FROM (SELECT id, file_row_number FROM read_parquet('large.parquet', file_row_number = true)) WHERE id <> file_row_number")
+		"SELECT count(*)::INTEGER FROM (SELECT id, file_row_number FROM read_parquet('large.parquet', file_row_number = true)) WHERE id <> file_row_number",
+		"SELECT count(*)::INTEGER, count(list)::INTEGER FROM 'empty.parquet'")
 	if diff := cmp.Diff(answers[1].Rows, answers[0].Rows); diff != "" {
 		t.Errorf("sums (-NDJSON +Parquet):\n%s", diff)
 	}
-	for i, want := range map[int][][]any{2: {{0.0}}, 3: {{3.0, "muster version 1(build parquet)"}}, 4: {{"ZSTD"}}, 5: {{0.0}}} {
+	for i, want := range map[int][][]any{2: {{0.0}}, 3: {{3.0, "muster version 1(build parquet)"}}, 4: {{"ZSTD"}}, 5: {{0.0}}, 6: {{0.0, 0.0}}} {
 		if diff := cmp.Diff(want, answers[i].Rows); diff != "" {
 			t.Errorf("answer %d (-want +got):\n%s", i, diff)
 		}
