@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"muster/internal/ingest":            {"muster", "muster/internal/mapping", "muster/internal/store", "muster/internal/wire"},
 	"muster/internal/control":           {"muster", "muster/internal/store", "muster/internal/wire", "muster/internal/worker"},
 	"muster/internal/export":            {"muster", "muster/internal/mapping", "muster/internal/store"},
+	"muster/internal/verify":            {"muster", "muster/internal/ingest", "muster/internal/store"},
 	"muster/cmd/muster":                 {"muster/internal/cli"},
 
 	"muster/internal/store/postgres/pgtest": {},

@@ -138,6 +138,9 @@ func TestKilledSync(t *testing.T) {
 			if got := exports(t, db); got != want {
 				t.Errorf("the data differ from a clean run's: %s", firstDifference(got, want))
 			}
+			if out, err := exec.CommandContext(t.Context(), binary, "verify", "--db", databaseURL(db)).CombinedOutput(); err != nil {
+				t.Errorf("verify: %v\n%s", err, out)
+			}
 		})
 	}
 }

@@ -304,11 +304,21 @@ func oneObject(t *testing.T, text string, into any) {
 
 func copyOf(t *testing.T, db string) string {
 	t.Helper()
+	return copyTo(t, db, tempDatabase(t))
+}
+
+// unverified is a copy to be damaged.
+func unverified(t *testing.T, db string) string {
+	t.Helper()
+	return copyTo(t, db, filepath.Join(t.TempDir(), "muster.db"))
+}
+
+func copyTo(t *testing.T, db, path string) string {
+	t.Helper()
 	data, err := os.ReadFile(db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := tempDatabase(t)
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}

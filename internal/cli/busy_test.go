@@ -36,9 +36,9 @@ func TestDatabaseRefused(t *testing.T) {
 		{name: "another program's", statement: `CREATE TABLE invoices (id INTEGER PRIMARY KEY)`, onEmpty: true, want: badInput{code: "invalid_db", exit: exitUsage, says: "another program"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g, db := f.on(t), tempDatabase(t)
+			g, db := f.on(t), filepath.Join(t.TempDir(), "muster.db")
 			if !c.onEmpty {
-				db = copyOf(t, good)
+				db = unverified(t, good)
 			}
 			execute(t, db, c.statement)
 			before := readAll(t, filepath.Dir(db))

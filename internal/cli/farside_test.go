@@ -123,9 +123,26 @@ func postgresURL(host string) string {
 	return u.String()
 }
 
+// tempDatabase names a database of its own. Whatever a test does to it, everything in it
+// agrees when the test has ended.
 func tempDatabase(t *testing.T) string {
 	t.Helper()
-	return filepath.Join(t.TempDir(), "muster.db")
+	db := filepath.Join(t.TempDir(), "muster.db")
+	t.Cleanup(func() { verified(t, db) })
+	return db
+}
+
+// verified expects that muster verify finds nothing in a database, if there is one.
+func verified(t *testing.T, db string) {
+	t.Helper()
+	if _, err := os.Stat(db); err != nil && databaseURL(db) != db {
+		return
+	}
+	var out, errs bytes.Buffer
+	a := App{Args: []string{"verify", "--db", databaseURL(db)}, Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }, Now: time.Now}
+	if code := a.Run(context.WithoutCancel(t.Context())); code != exitDone {
+		t.Errorf("verify ended with %d: %s%s", code, out.String(), errs.String())
+	}
 }
 
 // soaking tells whether the long form of a test was asked for (make soak).

@@ -52,6 +52,7 @@ func TestGatheringEqualsTruth(t *testing.T) {
 			db := tempDatabase(t)
 			if filter.database != nil {
 				db = filter.database(t)
+				t.Cleanup(func() { verified(t, db) })
 			}
 			truth := emulator.NewTruth(f.world)
 			for _, day := range []int{0, 1, 2, 9} {

@@ -161,6 +161,7 @@ type judged struct {
 	close  bool
 	gone   time.Time // when rows not seen have gone
 	digest []byte
+	beside *remainder // of the digest
 }
 
 func (w *itemMerge) apply(ctx context.Context, batch []subject) error {
@@ -222,7 +223,7 @@ func (w *itemMerge) judge(s *subject, old store.State) judged {
 	if w.dataset == muster.Configuration {
 		s.lag(out.next.LastConfirmed)
 	}
-	if digest := w.digest(s); !bytes.Equal(digest, old.Digest) {
+	if digest := w.digest(s); !bytes.HasPrefix(old.Digest, digest) {
 		out.digest = digest
 	}
 	return out
@@ -285,13 +286,15 @@ func sameState(a, b *store.State) bool {
 
 func (w *itemMerge) write(ctx context.Context, j *judged, stored, software []store.Item) error {
 	rows := j.rows
+	var reported int64
+	j.beside = newRemainder(j.digest)
 	if w.reported != nil {
 		found, bare, err := w.reported.software(ctx, rows)
 		if err != nil {
 			return err
 		}
 		var aside muster.Counts // the dataset's unit is the row, not the software that rows with a CVE make
-		w.difference(j, store.ReportedSoftware, software, found, func(item int64) *muster.Counts {
+		reported = w.difference(j, store.ReportedSoftware, software, found, func(item int64) *muster.Counts {
 			if bare[item] {
 				return &w.step.Counts
 			}
@@ -300,7 +303,7 @@ func (w *itemMerge) write(ctx context.Context, j *judged, stored, software []sto
 	}
 	if w.dataset == muster.Vulnerabilities {
 		var err error
-		if rows, err = w.withCVE(ctx, rows); err != nil {
+		if rows, err = w.withCVE(ctx, j); err != nil {
 			return err
 		}
 		if w.reported == nil {
@@ -308,11 +311,9 @@ func (w *itemMerge) write(ctx context.Context, j *judged, stored, software []sto
 		}
 	}
 	open := w.difference(j, w.kind, stored, rows, func(int64) *muster.Counts { return &w.step.Counts })
-	if j.next.OpenRows = open; w.reported != nil {
-		j.next.OpenRows = max(open, int64(len(j.rows)))
-	}
-	if j.next.Digest = nil; j.close {
-		j.next.Digest = j.digest
+	j.next.OpenRows = open + reported
+	if j.next.Digest = nil; j.close && j.digest != nil {
+		j.next.Digest = j.beside.after(j.digest)
 	}
 	return nil
 }
@@ -340,7 +341,12 @@ func (w *itemMerge) difference(j *judged, kind store.ItemKind, stored []store.It
 			}
 			stored = stored[1:]
 		default:
-			w.same(kind, stored[0], &rows[0], counts(rows[0].item))
+			r, i := &rows[0], w.same(kind, stored[0], &rows[0], counts(rows[0].item))
+			if kept := *r; kind == w.kind && i.Number != r.number {
+				kept.number = i.Number
+				j.beside.add(r)
+				j.beside.remove(&kept)
+			}
 			open++
 			stored, rows = stored[1:], rows[1:]
 		}
@@ -348,8 +354,8 @@ func (w *itemMerge) difference(j *judged, kind store.ItemKind, stored []store.It
 	return open
 }
 
-// same settles a row that is stored and was read.
-func (w *itemMerge) same(kind store.ItemKind, i store.Item, r *row, c *muster.Counts) {
+// same settles a row that is stored and was read, and gives what is stored of it now.
+func (w *itemMerge) same(kind store.ItemKind, i store.Item, r *row, c *muster.Counts) store.Item {
 	before := i
 	if i.Facts, i.Evidence = r.facts, r.evidence; kind == store.Configurations || i.Number == store.Null || r.number != store.Null && r.number < i.Number {
 		i.Number = r.number
@@ -371,6 +377,7 @@ func (w *itemMerge) same(kind store.ItemKind, i store.Item, r *row, c *muster.Co
 		}
 		c.Changed++
 	}
+	return i
 }
 
 func (w *itemMerge) put(kind store.ItemKind, i store.Item) {

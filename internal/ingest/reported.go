@@ -28,7 +28,8 @@ func (e *exposures) key(ctx context.Context, id int64) (store.ExposureKey, error
 }
 
 // withCVE leaves out the rows that name software without a CVE.
-func (w *itemMerge) withCVE(ctx context.Context, rows []row) ([]row, error) {
+func (w *itemMerge) withCVE(ctx context.Context, j *judged) ([]row, error) {
+	rows := j.rows
 	var found []row
 	for i, r := range rows {
 		k, err := w.exposures.key(ctx, r.item)
@@ -39,7 +40,9 @@ func (w *itemMerge) withCVE(ctx context.Context, rows []row) ([]row, error) {
 			if found != nil {
 				found = append(found, r)
 			}
-		} else if found == nil {
+			continue
+		}
+		if j.beside.add(&r); found == nil {
 			found = append(make([]row, 0, len(rows)), rows[:i]...)
 		}
 	}

@@ -163,21 +163,27 @@ func (s *Store) States(ctx context.Context, d muster.Dataset, machines []int64) 
 	found := make(map[int64]store.State, len(machines))
 	err := inIDs(s.engine, machines, func(condition string, args []any) error {
 		return s.each(ctx, func(rows *sql.Rows) error {
-			var st store.State
-			var applied, looked, assessed, empty, confirmed sql.NullInt64
-			var attributes sql.NullString
-			err := rows.Scan(&st.Machine, &applied, &looked, &assessed, &empty, &confirmed, &st.Digest, &st.OpenRows, &attributes)
-			st.Known = muster.Known{AppliedAt: fromMicros(applied), LookedAt: fromMicros(looked), AssessedAt: fromMicros(assessed), EmptyAt: fromMicros(empty)}
-			st.LastConfirmed = fromMicros(confirmed)
-			if attributes.Valid {
-				st.Attributes = []byte(attributes.String)
-			}
+			st, err := scanState(rows)
 			found[st.Machine] = st
 			return err
-		}, fmt.Sprintf(`SELECT machine_id, applied_at, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes FROM machine_dataset
-			WHERE machine_id %s AND dataset = $%d`, condition, len(args)+1), append(args, string(d))...)
+		}, fmt.Sprintf(`SELECT `+stateColumns+` FROM machine_dataset WHERE machine_id %s AND dataset = $%d`, condition, len(args)+1), append(args, string(d))...)
 	})
 	return found, err
+}
+
+const stateColumns = `machine_id, applied_at, looked_at, assessed_at, empty_at, last_confirmed, digest, open_rows, attributes`
+
+// scanState reads the state's columns and what follows them.
+func scanState(rows *sql.Rows, more ...any) (st store.State, err error) {
+	var applied, looked, assessed, empty, confirmed sql.NullInt64
+	var attributes sql.NullString
+	err = rows.Scan(append([]any{&st.Machine, &applied, &looked, &assessed, &empty, &confirmed, &st.Digest, &st.OpenRows, &attributes}, more...)...)
+	st.Known = muster.Known{AppliedAt: fromMicros(applied), LookedAt: fromMicros(looked), AssessedAt: fromMicros(assessed), EmptyAt: fromMicros(empty)}
+	st.LastConfirmed = fromMicros(confirmed)
+	if attributes.Valid {
+		st.Attributes = []byte(attributes.String)
+	}
+	return st, err
 }
 
 func saveStates(ctx context.Context, tx *Tx, d muster.Dataset, states []store.State) error {
