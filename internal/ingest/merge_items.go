@@ -236,11 +236,8 @@ func (w *itemMerge) confirmed(s *subject, old store.State, whole bool) time.Time
 	if at.IsZero() {
 		at = w.read.Snapshot
 	}
-	switch {
-	case whole || old.LastConfirmed.IsZero():
-		return at
-	case w.dataset == muster.Configuration || at.Before(old.LastConfirmed):
-		return old.LastConfirmed // rows that were not read keep their distance from it
+	if !whole && at.Before(old.LastConfirmed) {
+		return old.LastConfirmed
 	}
 	return at
 }
@@ -248,6 +245,14 @@ func (w *itemMerge) confirmed(s *subject, old store.State, whole bool) time.Time
 // differs tells whether the stored rows must be looked at.
 func (j *judged) differs() bool {
 	return j.digest != nil || len(j.rows) == 0 && j.close && j.old.OpenRows > 0
+}
+
+// shift is how far the machine's last confirmed time moves, in microseconds.
+func (j *judged) shift() int64 {
+	if j.old.LastConfirmed.IsZero() {
+		return 0
+	}
+	return j.next.LastConfirmed.Sub(j.old.LastConfirmed).Microseconds()
 }
 
 func (w *itemMerge) stored(ctx context.Context, kind store.ItemKind, machines []int64) (map[int64][]store.Item, error) {
@@ -331,7 +336,12 @@ func (w *itemMerge) difference(j *judged, kind store.ItemKind, stored []store.It
 			rows = rows[1:]
 		case len(rows) == 0 || stored[0].ID < rows[0].item:
 			if i := stored[0]; i.Open() {
-				if open++; j.close {
+				open++
+				if shift := j.shift(); !j.close && kind == store.Configurations && shift != 0 && i.Number != store.Null {
+					i.Number += shift // its own time stays while the machine's moves
+					w.put(kind, i)
+				}
+				if j.close {
 					i.ClosedAt, i.Confirmed = j.gone, j.old.LastConfirmed
 					w.put(kind, i)
 					w.event(kind, i, "closed", 0)
