@@ -68,8 +68,10 @@ func startTenant(t *testing.T, devices int, adjust ...func(*emulator.ServerOptio
 			t.Fatal(err)
 		}
 	}
-	return tenant{server, []string{"--login-url", server.LoginURL(), "--api-url", server.APIURL(), "--ca-file", filepath.Join(dir, "ca.pem"),
-		"--tenant-id", server.TenantID(), "--client-id", server.ClientID(), "--client-secret-file", filepath.Join(dir, "secret")}}
+	return tenant{server, []string{
+		"--login-url", server.LoginURL(), "--api-url", server.APIURL(), "--ca-file", filepath.Join(dir, "ca.pem"),
+		"--tenant-id", server.TenantID(), "--client-id", server.ClientID(), "--client-secret-file", filepath.Join(dir, "secret"),
+	}}
 }
 
 func (tn tenant) sync(ctx context.Context, db string) *exec.Cmd {

@@ -163,10 +163,10 @@ func (c *check) count(ctx context.Context) (string, error) {
 		}
 	}
 	var detail strings.Builder
-	detail.WriteString(fmt.Sprintf("%d of %d", in, all))
+	fmt.Fprintf(&detail, "%d of %d", in, all)
 	for _, reason := range []muster.Reason{muster.OutNotOnboarded, muster.OutNoDate, muster.OutStale, muster.OutTag} {
 		if left[reason] > 0 {
-			detail.WriteString(fmt.Sprintf(", %d out: %s", left[reason], reason))
+			fmt.Fprintf(&detail, ", %d out: %s", left[reason], reason)
 		}
 	}
 	return detail.String(), nil

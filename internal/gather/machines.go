@@ -16,8 +16,10 @@ import (
 // (SPEC §1). Unless it arrives whole the run fails.
 func (r *Run) machines(ctx context.Context) error {
 	if missing := r.missingRole(muster.Machines); missing != "" {
-		return &muster.Error{Meaning: muster.ErrForbidden, Code: "missing_role", Message: missing, Dataset: string(muster.Machines),
-			Advice: "Add the application permission Machine.Read.All of WindowsDefenderATP to the app and grant admin consent."}
+		return &muster.Error{
+			Meaning: muster.ErrForbidden, Code: "missing_role", Message: missing, Dataset: string(muster.Machines),
+			Advice: "Add the application permission Machine.Read.All of WindowsDefenderATP to the app and grant admin consent.",
+		}
 	}
 	if staged := r.Job.Staged[muster.Machines]; staged.Done {
 		r.sourceTime = staged.Snapshot
@@ -64,11 +66,15 @@ func (r *Run) start(ctx context.Context) error {
 	skew := r.Client.Skew()
 	switch {
 	case skew.Abs() > muster.SkewFailure:
-		return &muster.Error{Meaning: muster.ErrUnavailable, Code: "clock", Message: fmt.Sprintf("this machine's clock differs from Microsoft's by %s", skew.Abs().Round(time.Second)),
-			Advice: "Set this machine's clock, best by NTP, and run it again. Nothing was changed."}
+		return &muster.Error{
+			Meaning: muster.ErrUnavailable, Code: "clock", Message: fmt.Sprintf("this machine's clock differs from Microsoft's by %s", skew.Abs().Round(time.Second)),
+			Advice: "Set this machine's clock, best by NTP, and run it again. Nothing was changed.",
+		}
 	case skew.Abs() > muster.SkewWarning:
-		r.warnings = append(r.warnings, muster.Notice{Code: "clock_skew", Message: fmt.Sprintf("this machine's clock differs from Microsoft's by %s", skew.Abs().Round(time.Second)),
-			Advice: "Set this machine's clock, best by NTP. The source's time was used."})
+		r.warnings = append(r.warnings, muster.Notice{
+			Code: "clock_skew", Message: fmt.Sprintf("this machine's clock differs from Microsoft's by %s", skew.Abs().Round(time.Second)),
+			Advice: "Set this machine's clock, best by NTP. The source's time was used.",
+		})
 	}
 	r.sourceTime = r.Client.SourceTime().UTC().Truncate(time.Microsecond)
 	return r.Sink.Begin(ctx, r.Lease, muster.Machines, r.sourceTime)
@@ -87,8 +93,10 @@ func (r *Run) warnUnknownTags(have map[string]bool) {
 		}
 	}
 	if len(unknown) > 0 {
-		r.warnings = append(r.warnings, muster.Notice{Code: "unknown_tag", Message: "no machine of the tenant has the tag " + strings.Join(unknown, " or "),
-			Advice: "Check the spelling. These are Defender's device tags, not Entra attributes.", Dataset: string(muster.Machines)})
+		r.warnings = append(r.warnings, muster.Notice{
+			Code: "unknown_tag", Message: "no machine of the tenant has the tag " + strings.Join(unknown, " or "),
+			Advice: "Check the spelling. These are Defender's device tags, not Entra attributes.", Dataset: string(muster.Machines),
+		})
 	}
 }
 

@@ -25,7 +25,7 @@ func TestMissingForSecondConnector(t *testing.T) {
 		g.list(at(2+i, i), a, b, c)
 		g.merge()
 	}
-	for _, line := range strings.Split(r.export("machines"), "\n") {
+	for line := range strings.SplitSeq(r.export("machines"), "\n") {
 		if strings.Contains(line, `"machine_id":"d"`) && !strings.Contains(line, `"in_scope":false`) {
 			t.Errorf("d is gone for days and still in scope: %.200s", line)
 		}
@@ -97,7 +97,7 @@ func TestNamelessRejectionSurvivesResume(t *testing.T) {
 			}
 			g.done(muster.Vulnerabilities, at(2, 0), muster.Complete)
 			g.merge()
-			for _, line := range strings.Split(r.export("findings"), "\n") {
+			for line := range strings.SplitSeq(r.export("findings"), "\n") {
 				if strings.Contains(line, "CVE-2") && !strings.Contains(line, `"state":"open"`) {
 					t.Errorf("closed on the strength of a row that could not be decoded: %s", line)
 				}
@@ -119,7 +119,7 @@ func TestPartialConfigurationTimes(t *testing.T) {
 	g.stage(muster.Configuration, at(2, 0), confBatch(1, vuln{machine: "a", product: "scid-1", seen: ts(2, 0)}))
 	g.done(muster.Configuration, at(2, 0), muster.Partial)
 	g.merge()
-	for _, line := range strings.Split(r.export("configuration"), "\n") {
+	for line := range strings.SplitSeq(r.export("configuration"), "\n") {
 		if strings.Contains(line, "scid-2") && !strings.Contains(line, `"timestamp":"2026-05-01T00:00:00Z"`) {
 			t.Errorf("scid-2 was not read and its time moved: %s", line)
 		}
@@ -130,7 +130,7 @@ func TestPartialConfigurationTimes(t *testing.T) {
 	g.stage(muster.Configuration, at(3, 0), confBatch(1, vuln{machine: "a", product: "scid-2", seen: ts(1, 12)}))
 	g.done(muster.Configuration, at(3, 0), muster.Partial)
 	g.merge()
-	for _, line := range strings.Split(r.export("configuration"), "\n") {
+	for line := range strings.SplitSeq(r.export("configuration"), "\n") {
 		if strings.Contains(line, "scid-2") && !strings.Contains(line, `"timestamp":"2026-05-01T12:00:00Z"`) {
 			t.Errorf("scid-2 was read with day 1, 12:00: %s", line)
 		}

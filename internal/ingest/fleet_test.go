@@ -87,8 +87,10 @@ func (e *estate) apply(tenant string, s fleetStore, machines []node) error {
 	e.ok(err)
 	step := store.MachineStep{Step: store.Step{Lease: l, Dataset: muster.Machines, Cursor: 1}, Connector: connector.ID}
 	for i, m := range machines {
-		step.Machines = append(step.Machines, store.MachineRow{ID: ids[i], Attributes: []byte(`{}`), FirstSeen: earliest(before[ids[i]].FirstSeen, m.firstSeen), LastSeen: m.lastSeen,
-			Keys: orBefore(m.keys, before[ids[i]].Keys), MergedInto: m.mergedInto, ListedAt: e.at})
+		step.Machines = append(step.Machines, store.MachineRow{
+			ID: ids[i], Attributes: []byte(`{}`), FirstSeen: earliest(before[ids[i]].FirstSeen, m.firstSeen), LastSeen: m.lastSeen,
+			Keys: orBefore(m.keys, before[ids[i]].Keys), MergedInto: m.mergedInto, ListedAt: e.at,
+		})
 	}
 	e.ok(e.MergeMachines(ctx, step))
 	err = regroup(ctx, s, l, e.tenant(tenant), e.at, nil)

@@ -45,8 +45,10 @@ func (s *Sink) Merge(ctx context.Context, l wire.Lease) ([]muster.Notice, error)
 	if err != nil {
 		return nil, err
 	}
-	m := &merge{Sink: s, lease: l, run: d.run, scope: d.scope, staged: staged, dictionary: d.dictionary,
-		exposures: &exposures{store: s.stores, keys: map[int64]store.ExposureKey{}}, united: map[[2][16]byte][16]byte{}}
+	m := &merge{
+		Sink: s, lease: l, run: d.run, scope: d.scope, staged: staged, dictionary: d.dictionary,
+		exposures: &exposures{store: s.stores, keys: map[int64]store.ExposureKey{}}, united: map[[2][16]byte][16]byte{},
+	}
 	for _, dataset := range muster.Datasets {
 		st, ok := staged[dataset]
 		if !ok || st.Merged || st.Completeness.Mode == muster.ModeSkipped || st.Completeness.Mode == muster.ModeUnchanged {

@@ -91,8 +91,10 @@ func (m *merge) applyMachines(ctx context.Context, cursor int64, batch []listed,
 			step.Counts.Unchanged++
 		}
 		step.Changes = append(step.Changes, changes...)
-		step.Machines = append(step.Machines, store.MachineRow{ID: l.id, Attributes: l.document, FirstSeen: earliest(old.FirstSeen, l.facts.FirstSeen), LastSeen: l.facts.LastSeen,
-			Keys: orBefore(l.facts.Keys, old.Keys), MergedInto: l.facts.MergedInto, ListedAt: m.scope.at})
+		step.Machines = append(step.Machines, store.MachineRow{
+			ID: l.id, Attributes: l.document, FirstSeen: earliest(old.FirstSeen, l.facts.FirstSeen), LastSeen: l.facts.LastSeen,
+			Keys: orBefore(l.facts.Keys, old.Keys), MergedInto: l.facts.MergedInto, ListedAt: m.scope.at,
+		})
 	}
 	return m.stores.MergeMachines(ctx, step)
 }
@@ -148,50 +150,59 @@ func (m *merge) unlisted(ctx context.Context, st store.StagedDataset, before map
 	if state == nil || read.Shrunken {
 		return m.end(ctx, muster.Machines, cursor, state)
 	}
-	notFound := map[int64]bool{}
-	for r, err := range records(ctx, m.stores, m.run.ID, gone, 0) {
-		if err != nil {
-			return err
-		}
-		notFound[int64(r.key)] = true
-	}
-	step := store.MachineStep{Step: m.step(muster.Machines, cursor), Connector: m.run.Connector.ID}
-	flush := func() error {
-		if len(step.Machines)+len(step.Scopes) == 0 {
-			return nil
-		}
-		err := m.stores.MergeMissing(ctx, step)
-		step.Machines, step.Scopes = step.Machines[:0], step.Scopes[:0]
-		return err
-	}
-	for _, row := range absent {
-		was := row
-		if row.UnseenSince.IsZero() {
-			row.UnseenSince = m.scope.at
-		}
-		if row.MissingSince.IsZero() && (notFound[row.ID] || m.scope.at.Sub(row.UnseenSince) >= muster.MissingAfter) {
-			row.MissingSince = m.scope.at
-		}
-		if row.UnseenSince != was.UnseenSince || row.MissingSince != was.MissingSince {
-			step.Machines = append(step.Machines, row)
-		}
-		p, _ := m.scope.find(row.ID)
-		if p.reason == muster.InScope { // neither merged nor superseded
-			p.reason = muster.OutMissing
-		}
-		if _, scoped := before[row.ID]; scoped && (p.reason != muster.OutMissing || !row.MissingSince.IsZero()) {
-			m.place(&step, p, before, nil)
-		}
-		if len(step.Machines)+len(step.Scopes) >= stepRows {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := flush(); err != nil {
+	if err := m.settle(ctx, absent, before, cursor); err != nil {
 		return err
 	}
 	return m.end(ctx, muster.Machines, cursor, state)
+}
+
+// settle marks the absent machines, and takes those that are missing out of the scope.
+func (m *merge) settle(ctx context.Context, absent []store.MachineRow, before map[int64]store.ScopeRow, cursor int64) error {
+	notFound, err := m.notFound(ctx)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(absent, stepRows) {
+		step := store.MachineStep{Step: m.step(muster.Machines, cursor), Connector: m.run.Connector.ID}
+		for _, row := range some {
+			was := row
+			if row.UnseenSince.IsZero() {
+				row.UnseenSince = m.scope.at
+			}
+			if row.MissingSince.IsZero() && (notFound[row.ID] || m.scope.at.Sub(row.UnseenSince) >= muster.MissingAfter) {
+				row.MissingSince = m.scope.at
+			}
+			if row.UnseenSince != was.UnseenSince || row.MissingSince != was.MissingSince {
+				step.Machines = append(step.Machines, row)
+			}
+			p, _ := m.scope.find(row.ID)
+			if p.reason == muster.InScope { // neither merged nor superseded
+				p.reason = muster.OutMissing
+			}
+			if _, scoped := before[row.ID]; scoped && (p.reason != muster.OutMissing || !row.MissingSince.IsZero()) {
+				m.place(&step, p, before, nil)
+			}
+		}
+		if len(step.Machines)+len(step.Scopes) == 0 {
+			continue
+		}
+		if err := m.stores.MergeMissing(ctx, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notFound are the unseen machines that answered 404 twice.
+func (m *merge) notFound(ctx context.Context) (map[int64]bool, error) {
+	found := map[int64]bool{}
+	for r, err := range records(ctx, m.stores, m.run.ID, gone, 0) {
+		if err != nil {
+			return nil, err
+		}
+		found[int64(r.key)] = true
+	}
+	return found, nil
 }
 
 // rejected are the machines whose rows in the list could not be decoded: they were seen.
@@ -220,74 +231,4 @@ func (m *merge) absentMachines(ctx context.Context, seen map[int64]bool) ([]stor
 		return nil
 	})
 	return absent, err
-}
-
-// documents merges a dataset of one row a machine.
-func (m *merge) documents(ctx context.Context, dataset muster.Dataset, st store.StagedDataset) error {
-	read, state, err := m.guard(ctx, dataset, st, nil, 0)
-	if err != nil {
-		return err
-	}
-	type document struct {
-		machine int64
-		seen    int64
-		text    []byte
-		doubles int64
-	}
-	var batch []document
-	cursor := st.Cursor
-	apply := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		ids := make([]int64, len(batch))
-		for i, d := range batch {
-			ids[i] = d.machine
-		}
-		states, err := m.stores.States(ctx, dataset, ids)
-		if err != nil {
-			return err
-		}
-		step := store.DocumentStep{Step: m.step(dataset, cursor)}
-		for _, d := range batch {
-			old := states[d.machine]
-			step.Counts.Duplicates += d.doubles
-			p, _ := m.scope.find(d.machine)
-			j := muster.Judge(read, old.Known, muster.Sighting{Rows: 1, LastSeen: p.lastSeen})
-			if !j.Apply {
-				step.Counts.Unchanged++
-				continue
-			}
-			changes := m.changes(d.machine, old.Attributes, d.text)
-			switch {
-			case old.Attributes == nil:
-				step.Counts.New++
-			case len(changes) > 0:
-				step.Counts.Changed++
-			default:
-				step.Counts.Unchanged++
-			}
-			step.Changes = append(step.Changes, changes...)
-			step.States = append(step.States, store.State{Machine: d.machine, Known: j.Known, LastConfirmed: numberTime(d.seen), OpenRows: 1, Attributes: d.text})
-		}
-		batch = batch[:0]
-		return m.stores.MergeDocuments(ctx, step)
-	}
-	err = m.groups(ctx, dataset, st.Cursor, func(key int64, rows []distinct, _ bool) error {
-		if len(rows) == 0 {
-			return nil
-		}
-		batch = append(batch, document{key, orderTime(rows[0].payload), slices.Clone(rows[0].payload[8:]), rows[0].doubles})
-		if cursor = key; len(batch) < block {
-			return nil
-		}
-		return apply()
-	})
-	if err != nil {
-		return err
-	}
-	if err := apply(); err != nil {
-		return err
-	}
-	return m.end(ctx, dataset, cursor, state)
 }

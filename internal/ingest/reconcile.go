@@ -220,7 +220,7 @@ func (r *reconciler) settle(i int) {
 // joinStrong joins a machine by each of its strong keys with the youngest of the older
 // ones that an operator does not keep apart from it. It tells whether there was any.
 func (r *reconciler) joinStrong(i int) bool {
-	any := false
+	found := false
 	for _, k := range r.nodes[i].held {
 		kind := kindOf(k.Kind)
 		if !kind.strong() {
@@ -228,13 +228,13 @@ func (r *reconciler) joinStrong(i int) bool {
 		}
 		older := r.older(i, key{kind, k.Value})
 		for _, h := range slices.Backward(older) {
-			any = true
+			found = true
 			if r.join(i, h, k.Kind, k.Value) {
 				break
 			}
 		}
 	}
-	return any
+	return found
 }
 
 // predecessor is the youngest of the older machines that hold a weak key with this one.

@@ -39,36 +39,42 @@ func (p *plant) die(what string) error {
 	}
 	return nil
 }
+
 func (p *plant) MergeMachines(ctx context.Context, s store.MachineStep) error {
 	if err := p.die("MergeMachines"); err != nil {
 		return err
 	}
 	return p.Store.MergeMachines(ctx, s)
 }
+
 func (p *plant) MergeMissing(ctx context.Context, s store.MachineStep) error {
 	if err := p.die("MergeMissing"); err != nil {
 		return err
 	}
 	return p.Store.MergeMissing(ctx, s)
 }
+
 func (p *plant) MergeDocuments(ctx context.Context, s store.DocumentStep) error {
 	if err := p.die("MergeDocuments"); err != nil {
 		return err
 	}
 	return p.Store.MergeDocuments(ctx, s)
 }
+
 func (p *plant) MergeItems(ctx context.Context, s store.ItemStep) error {
 	if err := p.die("MergeItems"); err != nil {
 		return err
 	}
 	return p.Store.MergeItems(ctx, s)
 }
+
 func (p *plant) EndMerge(ctx context.Context, s store.Step, tenant int64, st *store.DatasetState) error {
 	if err := p.die("EndMerge"); err != nil {
 		return err
 	}
 	return p.Store.EndMerge(ctx, s, tenant, st)
 }
+
 func (p *plant) DropStaged(ctx context.Context, run int64) error {
 	if err := p.die("DropStaged"); err != nil {
 		return err
@@ -105,8 +111,10 @@ func (r *rig) must(err error) {
 	}
 }
 
-type mach struct{ id, merged, aad, tag, first, last string }
-type vuln struct{ machine, product, cve, seen string }
+type (
+	mach struct{ id, merged, aad, tag, first, last string }
+	vuln struct{ machine, product, cve, seen string }
+)
 
 type texter struct{ b *wire.Batch }
 
@@ -121,8 +129,15 @@ func (x texter) c(s string) int32 {
 func machineBatch(seq int64, ms ...mach) *wire.Batch {
 	b := &wire.Batch{Dataset: "machines", Sequence: seq}
 	x := texter{b}
-	t := wire.Table{Name: "machine", Columns: []wire.Column{{Name: "id", Kind: wire.Text}, {Name: "mergedIntoMachineId", Kind: wire.Text}, {Name: "aadDeviceId", Kind: wire.Text},
-		{Name: "firstSeen", Kind: wire.Text}, {Name: "lastSeen", Kind: wire.Text}, {Name: "computerDnsName", Kind: wire.Text}, {Name: "machineTags", Kind: wire.Texts}}}
+	t := wire.Table{Name: "machine", Columns: []wire.Column{
+		{Name: "id", Kind: wire.Text},
+		{Name: "mergedIntoMachineId", Kind: wire.Text},
+		{Name: "aadDeviceId", Kind: wire.Text},
+		{Name: "firstSeen", Kind: wire.Text},
+		{Name: "lastSeen", Kind: wire.Text},
+		{Name: "computerDnsName", Kind: wire.Text},
+		{Name: "machineTags", Kind: wire.Texts},
+	}}
 	for i, m := range ms {
 		tags := wire.NullCell
 		if m.tag != "" {
@@ -156,8 +171,11 @@ func vulnBatch(seq int64, vs ...vuln) *wire.Batch {
 		}
 		return c
 	}
-	b.Tables = []wire.Table{{Name: "machine", Columns: txt("deviceId")}, {Name: "exposure", Columns: txt("softwareVendor", "softwareName", "softwareVersion", "cveId")},
-		{Name: "facts", Columns: txt("vulnerabilitySeverityLevel")}}
+	b.Tables = []wire.Table{
+		{Name: "machine", Columns: txt("deviceId")},
+		{Name: "exposure", Columns: txt("softwareVendor", "softwareName", "softwareVersion", "cveId")},
+		{Name: "facts", Columns: txt("vulnerabilitySeverityLevel")},
+	}
 	b.Tables[2].Cells = []int32{x.c("High")}
 	for i, v := range vs {
 		b.Tables[0].Cells = append(b.Tables[0].Cells, x.c(v.machine))
@@ -195,8 +213,10 @@ type reading struct {
 }
 
 func settingsOf(f muster.Filter) muster.Settings {
-	return muster.Settings{TenantID: "contoso.example", ClientID: "11111111-1111-1111-1111-111111111111", Cloud: "commercial", Filter: f,
-		Datasets: []muster.Dataset{muster.Machines, muster.Vulnerabilities, muster.Configuration}}
+	return muster.Settings{
+		TenantID: "contoso.example", ClientID: "11111111-1111-1111-1111-111111111111", Cloud: "commercial", Filter: f,
+		Datasets: []muster.Dataset{muster.Machines, muster.Vulnerabilities, muster.Configuration},
+	}
 }
 
 func (r *rig) begin(connector string, f muster.Filter) *reading {

@@ -27,16 +27,20 @@ func TestJoinRules(t *testing.T) {
 		{"by FQDN", [][]node{{lived("a", 1, 5, named("pc.d"))}, {lived("b", 6, 9, named("pc.d"))}}, []string{"a! b"}, []string{"b fqdn a"}},
 		{"not by MAC alone", [][]node{{lived("a", 1, 5, keys{HostName: "x", MACs: []string{mac1}}), lived("b", 6, 9, pc(mac1))}}, []string{"a", "b"}, nil},
 		{"not by host name alone", [][]node{{lived("a", 1, 5, pc(mac1)), lived("b", 6, 9, pc(mac2))}}, []string{"a", "b"}, nil},
-		{"not by zero or given away", [][]node{{lived("a", 1, 5, keys{VMID: "00000000-0000-0000-0000-000000000000", HostName: "localhost", FQDN: "localhost.localdomain", MACs: []string{"00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF"}}),
-			lived("b", 6, 9, keys{VMID: "00000000-0000-0000-0000-000000000000", HostName: "localhost", FQDN: "localhost.localdomain", MACs: []string{"00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF"}})}}, []string{"a", "b"}, nil},
+		{"not by zero or given away", [][]node{{
+			lived("a", 1, 5, keys{VMID: "00000000-0000-0000-0000-000000000000", HostName: "localhost", FQDN: "localhost.localdomain", MACs: []string{"00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF"}}),
+			lived("b", 6, 9, keys{VMID: "00000000-0000-0000-0000-000000000000", HostName: "localhost", FQDN: "localhost.localdomain", MACs: []string{"00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF"}}),
+		}}, []string{"a", "b"}, nil},
 		{"a MAC of two living machines is a dock's", [][]node{{lived("a", 1, 5, pc(mac1)), lived("b", 6, 9, pc(mac1)), lived("c", 7, 9, keys{HostName: "other", MACs: []string{mac1}})}}, []string{"a", "b", "c"}, nil},
 		{"a host name of two living machines is nobody's", [][]node{{lived("a", 1, 5, pc(mac1)), lived("b", 6, 9, pc(mac1)), lived("c", 7, 9, pc(mac3))}}, []string{"a", "b", "c"}, nil},
 		{"the dock does not spoil the adapter", [][]node{{lived("a", 1, 5, pc(mac1, mac2)), lived("b", 6, 9, pc(mac1, mac2)), lived("c", 7, 9, keys{HostName: "other", MACs: []string{mac1}})}}, []string{"a! b", "c"}, []string{"b mac_and_host_name a"}},
 
 		{"Entra id goes before VM id", [][]node{{lived("a", 1, 2, keys{VMID: "v", EntraID: "x"})}, {lived("b", 3, 4, keys{VMID: "w", EntraID: "x"})}}, []string{"a! b"}, []string{"b entra_device_id a"}},
 		{"a strong key goes before a weak one", [][]node{{lived("a", 1, 2, keys{EntraID: "x"}), lived("b", 1, 3, named("pc.d"))}, {lived("c", 4, 9, keys{EntraID: "x", HostName: "pc", FQDN: "pc.d"})}}, []string{"a! c", "b"}, []string{"c entra_device_id a"}},
-		{"MAC and host name go before FQDN", [][]node{{lived("a", 1, 2, pc(mac1)), lived("b", 3, 4, keys{HostName: "pc", FQDN: "pc.d", MACs: []string{mac2}})},
-			{lived("c", 5, 9, keys{HostName: "pc", FQDN: "pc.d", MACs: []string{mac1}})}}, []string{"a! c", "b"}, []string{"c mac_and_host_name a"}},
+		{"MAC and host name go before FQDN", [][]node{
+			{lived("a", 1, 2, pc(mac1)), lived("b", 3, 4, keys{HostName: "pc", FQDN: "pc.d", MACs: []string{mac2}})},
+			{lived("c", 5, 9, keys{HostName: "pc", FQDN: "pc.d", MACs: []string{mac1}})},
+		}, []string{"a! c", "b"}, []string{"c mac_and_host_name a"}},
 
 		{"two devices join by a strong key that came later", [][]node{{lived("a", 1, 5, keys{EntraID: "x"}), lived("b", 6, 9, keys{})}, {lived("b", 6, 9, keys{EntraID: "x"})}}, []string{"a! b"}, []string{"b entra_device_id a"}},
 		{"but not by a weak one", [][]node{{lived("a", 1, 5, named("pc.d")), lived("b", 6, 9, keys{HostName: "new"})}, {lived("b", 6, 9, named("pc.d"))}}, []string{"a", "b"}, nil},

@@ -87,8 +87,10 @@ func (s *Sink) SignedIn(ctx context.Context, l wire.Lease, tenant string) error 
 		return err
 	}
 	if bound := run.Connector.Tenant; bound != "" && bound != tenant {
-		return &muster.Error{Meaning: muster.ErrConflict, Code: "tenant_changed", Message: fmt.Sprintf("the token is for tenant %s, the connector belongs to %s", tenant, bound),
-			Advice: "Gather another tenant with a connector of its own."}
+		return &muster.Error{
+			Meaning: muster.ErrConflict, Code: "tenant_changed", Message: fmt.Sprintf("the token is for tenant %s, the connector belongs to %s", tenant, bound),
+			Advice: "Gather another tenant with a connector of its own.",
+		}
 	}
 	return s.stores.BindTenant(ctx, l, tenant)
 }
@@ -324,8 +326,10 @@ func (s *Sink) loadScope(ctx context.Context, d *desk) error {
 	}
 	list := staged[muster.Machines]
 	if list.Completeness.State != muster.Complete {
-		return &muster.Error{Meaning: muster.ErrUnavailable, Code: "bad_answer", Dataset: string(muster.Machines),
-			Message: "the machine list was not read whole: " + list.Completeness.Reason, Advice: "Nothing was changed. Run it again; if it stays, report it with the log."}
+		return &muster.Error{
+			Meaning: muster.ErrUnavailable, Code: "bad_answer", Dataset: string(muster.Machines),
+			Message: "the machine list was not read whole: " + list.Completeness.Reason, Advice: "Nothing was changed. Run it again; if it stays, report it with the log.",
+		}
 	}
 	if d.scope, err = s.decideScope(ctx, d.run, list.Snapshot); err != nil {
 		return err

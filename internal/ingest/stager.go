@@ -168,8 +168,10 @@ func (st *stager) takeMachines(ctx context.Context, b *wire.Batch) error {
 			}
 			continue
 		}
-		f := machineFacts{FirstSeen: t.time("firstSeen"), LastSeen: t.time("lastSeen"), Keys: keysOf(t),
-			MergedInto: t.text("mergedIntoMachineId"), OnboardingStatus: t.text("onboardingStatus"), Tags: t.appendList(nil, "machineTags")}
+		f := machineFacts{
+			FirstSeen: t.time("firstSeen"), LastSeen: t.time("lastSeen"), Keys: keysOf(t),
+			MergedInto: t.text("mergedIntoMachineId"), OnboardingStatus: t.text("onboardingStatus"), Tags: t.appendList(nil, "machineTags"),
+		}
 		st.payload = f.append(st.payload[:0], document.AppendJSON(nil))
 		st.writer.add(uint64(ids[i]), 0, st.payload)
 	}

@@ -55,10 +55,12 @@ var errRead = errors.New("nothing to read")
 // work runs one job whose source is never opened.
 func work(t *testing.T, b *board, read func(ctx context.Context, reserve func(context.Context, string) error) error) error {
 	t.Helper()
-	w := worker.Worker{Board: b, Sink: gather.Sink(nil), Log: slog.New(slog.DiscardHandler),
+	w := worker.Worker{
+		Board: b, Sink: gather.Sink(nil), Log: slog.New(slog.DiscardHandler),
 		Source: func(_ wire.Job, reserve func(context.Context, string) error) (*defender.Client, error) {
 			return nil, read(t.Context(), reserve)
-		}}
+		},
+	}
 	return w.Once(t.Context())
 }
 
