@@ -177,10 +177,11 @@ func (m *host) health() string {
 }
 
 func (m *host) virtualMachine() *VMMetadata {
-	if m.role != virtual && (!platforms[m.system].server || m.h>>12%3 > 0) {
+	if m.role != virtual && m.role != vmBefore && m.role != vmAgain && (!platforms[m.system].server || m.h>>12%3 > 0) {
 		return nil
 	}
-	id, subscription := guid(mix(m.h, 34), mix(m.h, 35)), guid(mix(m.w.o.Seed, 36), mix(m.w.o.Seed, 37))
+	own := m.w.chance(m.machineOf)
+	id, subscription := guid(mix(own, 34), mix(own, 35)), guid(mix(m.w.o.Seed, 36), mix(m.w.o.Seed, 37))
 	resource := "/subscriptions/" + subscription + "/resourceGroups/rg-" + *pick(m.h>>20, "web", "data", "edge") + "/providers/Microsoft.Compute/virtualMachines/vm-" + strconv.Itoa(m.index)
 	v := &VMMetadata{VMID: &id, CloudProvider: "Azure", ResourceID: &resource, SubscriptionID: &subscription}
 	if m.h>>48%5 == 0 {

@@ -32,6 +32,7 @@ type Truth struct {
 	checks   map[string]map[[4]string]*row // configuration id
 	cves     map[string]*Vulnerability     // those met, as last described
 	groups   map[string]string             // machine → the name of its device
+	joins    map[[2]string]bool            // machines found to be one device by a key, for good
 }
 
 // record is a machine that some list has held.
@@ -40,6 +41,8 @@ type record struct {
 	attributes map[string]any // of the machine list
 	antivirus  map[string]any
 	source     Machine
+	identity   identity
+	settled    bool // it has a device
 
 	listed       bool // in the last list
 	missing      bool
@@ -95,6 +98,7 @@ func NewTruth(w *World) *Truth {
 	return &Truth{
 		tenant: w.TenantID(), machines: map[string]*record{}, datasets: map[string]*held{}, findings: map[string]map[[4]string]*row{},
 		software: map[string]map[[4]string]*row{}, checks: map[string]map[[4]string]*row{}, cves: map[string]*Vulnerability{},
+		joins: map[[2]string]bool{},
 	}
 }
 

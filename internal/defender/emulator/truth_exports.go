@@ -189,14 +189,18 @@ func (t *Truth) Devices() []map[string]any {
 }
 
 func (t *Truth) device(records []*record) map[string]any {
-	newest := slices.MaxFunc(records, func(a, b *record) int { return a.lastSeen.Compare(b.lastSeen) })
-	a := newest.attributes
+	records = newestFirst(records)
+	newest := records[0]
+	a := map[string]any{}
+	for _, name := range attributeNames {
+		a[name] = shown(records, name)
+	}
 	d := map[string]any{
 		"device_name": a["DeviceName"], "display_name": a["DisplayName"], "fqdn": a["Network.TCPIP.FQDN"], "os_name": a["OS.Name"], "os_version": a["OS.Version"],
 		"os_build": a["OS.BuildNumber"], "aad_device_id": a["AzureAD.DeviceId"], "tenant_ids": []any{t.tenant}, "connectors": connectors, "device_group": a["Discovery.MDE.DeviceGroup.Name"],
 		"health_status": a["Security.MDE.HealthStatus"], "onboarding_status": a["Security.MDE.OnboardingStatus"], "risk_score": a["Security.MDE.RiskScore"],
 		"exposure_level": a["Security.MDE.ExposureLevel"], "device_value": a["Discovery.MDE.DeviceValue"], "excluded": a["Discovery.MDE.Excluded"], "tags": []any{},
-		"last_seen": written(newest.lastSeen), "assessed_at": t.assessedAt(newest), "scope_reason": reasonOf(newest),
+		"last_seen": written(newest.lastSeen), "assessed_at": t.assessment(records), "scope_reason": reasonOf(newest),
 	}
 	if tags := a["Discovery.MDE.Tags"]; tags != nil {
 		d["tags"] = tags
@@ -213,7 +217,7 @@ func (t *Truth) device(records []*record) map[string]any {
 		}
 		in, assessed = true, assessed || !r.judgement(vulnerabilityRead).assessedAt.IsZero()
 		for key, f := range t.findings[r.id] {
-			if f.closedAt.IsZero() {
+			if _, shown := open[key]; f.closedAt.IsZero() && !shown {
 				open[key] = f.severity()
 			}
 		}

@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +20,7 @@ func (t *Truth) list(d *Day, g Gathering) {
 		}
 		r.source, r.attributes = *m, machineAttributes(m)
 		r.firstSeen, r.lastSeen = parseOr(m.FirstSeen), parseOr(m.LastSeen)
+		r.telling(m)
 		if !r.firstSeen.IsZero() && (r.earliestSeen.IsZero() || r.firstSeen.Before(r.earliestSeen)) {
 			r.earliestSeen = r.firstSeen
 		}
@@ -100,43 +100,6 @@ func (t *Truth) reason(r *record, g Gathering) string {
 	return ""
 }
 
-// reconcile finds out which records are one device: merged ones, and those of one Entra
-// device id whose lives do not overlap.
-func (t *Truth) reconcile() {
-	ids := sortedKeys(t.machines)
-	t.groups = map[string]string{}
-	for _, id := range ids {
-		t.groups[id] = id
-		t.machines[id].survivor, t.machines[id].superseded = t.survivor(id), false
-	}
-	for _, id := range ids {
-		if s := t.machines[id].survivor; s != "" {
-			t.unite(id, s)
-		}
-	}
-	holders := map[string][]string{}
-	for _, id := range ids {
-		r := t.machines[id]
-		if r.survivor != "" || r.source.AadDeviceID == nil {
-			continue
-		}
-		if key := strings.ToLower(*r.source.AadDeviceID); key != "" && key != zeroGUID {
-			holders[key] = append(holders[key], id)
-		}
-	}
-	for _, key := range sortedKeys(holders) {
-		same := holders[key]
-		if len(same) < 2 || t.overlap(same) {
-			continue
-		}
-		last := slices.MaxFunc(same, func(a, b string) int { return t.machines[a].firstSeen.Compare(t.machines[b].firstSeen) })
-		for _, id := range same {
-			t.unite(id, last)
-			t.machines[id].superseded = id != last
-		}
-	}
-}
-
 // survivor follows mergedIntoMachineId; "" where it leads nowhere, in a circle, or is not set.
 func (t *Truth) survivor(id string) string {
 	visited := map[string]bool{}
@@ -153,30 +116,4 @@ func (t *Truth) survivor(id string) string {
 		at = *next
 	}
 	return "" // a circle
-}
-
-func (t *Truth) unite(a, b string) {
-	from, to := t.groups[a], t.groups[b]
-	for id, group := range t.groups {
-		if group == from {
-			t.groups[id] = to
-		}
-	}
-}
-
-// overlap: two of the machines were alive at one time, as far as is known.
-func (t *Truth) overlap(ids []string) bool {
-	for i, a := range ids {
-		for _, b := range ids[i+1:] {
-			x, y := t.machines[a], t.machines[b]
-			if !before(x, y) && !before(y, x) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func before(x, y *record) bool {
-	return !x.lastSeen.IsZero() && !y.firstSeen.IsZero() && x.lastSeen.Before(y.firstSeen)
 }

@@ -166,7 +166,7 @@ func TestScopeReasons(t *testing.T) {
 
 // listedOnly applies the machine list alone.
 func listedOnly(w *World, g Gathering) *Truth {
-	truth := &Truth{machines: map[string]*record{}, datasets: map[string]*held{}}
+	truth := NewTruth(w)
 	truth.list(w.Day(g.Day), g)
 	return truth
 }
@@ -200,6 +200,42 @@ func TestRowsOfAMergedMachineGoToItsSurvivor(t *testing.T) {
 		if slices.Contains(ids, any(sharedKeyOne.id(w))) && len(ids) != 1 {
 			t.Errorf("a shared key joined %v", ids)
 		}
+	}
+}
+
+// TestRecordsOfOneDevice: what joins records, and which of them count.
+func TestRecordsOfOneDevice(t *testing.T) {
+	w := NewWorld(Options{Devices: 250})
+	before, after := w.Truth([]Gathering{on(w, 0)}), w.Truth([]Gathering{on(w, 0), on(w, 1), on(w, 2)})
+	for _, c := range []struct {
+		name       string
+		truth      *Truth
+		one, other role
+		reason     any // of the older record
+	}{
+		{"one cloud VM", before, vmBefore, vmAgain, "superseded"},
+		{"one adapter and host name", before, adapterBefore, adapterAgain, "superseded"},
+		{"one DNS name", before, nameBefore, nameAgain, "superseded"},
+		{"re-imaged", before, backAfterImaging, imagedThenBoth, "superseded"},
+		{"and back: it keeps its device", after, backAfterImaging, imagedThenBoth, nil},
+	} {
+		if c.truth.groups[c.one.id(w)] != c.truth.groups[c.other.id(w)] {
+			t.Errorf("%s: two devices", c.name)
+		}
+		if m := machineRow(t, c.truth, c.one.id(w)); m["scope_reason"] != c.reason {
+			t.Errorf("%s: the older record is %v", c.name, m["scope_reason"])
+		}
+		if m := machineRow(t, c.truth, c.other.id(w)); m["in_scope"] != true {
+			t.Errorf("%s: the newer record is %v", c.name, m["scope_reason"])
+		}
+	}
+	for _, pair := range [][2]role{{sameNameOne, sameNameTwo}, {zeroKeyOne, zeroKeyTwo}, {sharedKeyOne, sharedKeyTwo}} {
+		if after.groups[pair[0].id(w)] == after.groups[pair[1].id(w)] {
+			t.Errorf("%v are one device", pair)
+		}
+	}
+	if n := len(after.joins); n != 6 {
+		t.Errorf("%d joins by a key, those of the cast are six: %v", n, after.joins)
 	}
 }
 
@@ -367,7 +403,7 @@ func TestSoftwareOrigins(t *testing.T) {
 
 func TestShrinkGuard(t *testing.T) {
 	w := NewWorld(Options{Devices: 40})
-	truth := &Truth{machines: map[string]*record{}, datasets: map[string]*held{}}
+	truth := NewTruth(w)
 	devices := func(n int) map[string]bool {
 		all := map[string]bool{}
 		for i := range n {

@@ -48,6 +48,14 @@ const (
 	cleanFromDayOne         // alive, loses all its vulnerability rows for good
 	alwaysClean             // never had any
 	inFactory               // in the group whose folder is missing on one day
+	vmBefore                // silent, lives on as the next: one cloud VM id alone
+	vmAgain                 //
+	adapterBefore           // silent, lives on as the next: one MAC address and host name, another domain
+	adapterAgain            //
+	nameBefore              // silent, lives on as the next: one DNS name alone
+	nameAgain               //
+	backAfterImaging        // lives on as the next, but is back on day 2: two living records of one device
+	imagedThenBoth          //
 	roles
 )
 
@@ -111,8 +119,32 @@ func (m *host) play() {
 		}
 	case inFactory:
 		m.group = factory
+	case vmBefore, adapterBefore, nameBefore:
+		m.entraOf = nobody
+		m.ended(-8)
+	case vmAgain, adapterAgain, nameAgain:
+		m.entraOf, m.born = nobody, -5
+		m.lifeBefore()
+	case backAfterImaging:
+		if m.n < 2 {
+			m.ended(-8)
+		}
+	case imagedThenBoth:
+		m.entraOf, m.namesake, m.born = backAfterImaging.index(), backAfterImaging.index(), -5
 	default:
 		m.playAlive()
+	}
+}
+
+// lifeBefore takes over what the machine before it had of the same device.
+func (m *host) lifeBefore() {
+	switch before := m.index - 1; m.role {
+	case vmAgain:
+		m.machineOf = before
+	case adapterAgain:
+		m.adapterOf, m.namesake = before, before
+	case nameAgain:
+		m.namesake = before
 	}
 }
 

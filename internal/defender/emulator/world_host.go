@@ -20,6 +20,8 @@ type host struct {
 	mergedInto  int    // index of another host, stranger, or alone
 	entraOf     int    // index of the host whose Entra device id it shows, or nobody
 	namesake    int    // index of the host whose name it bears
+	machineOf   int    // index of the host whose virtual machine it runs on
+	adapterOf   int    // index of the host whose network adapter it has
 	status      string // onboardingStatus
 	exclusion   *string
 	duplication bool
@@ -50,10 +52,13 @@ const (
 	inactive     = 7   // healthStatus Inactive
 )
 
+// chance is what is random about machine i.
+func (w *World) chance(i int) uint64 { return mix(w.o.Seed, 0x405, uint64(i)) }
+
 // host works out machine i on day n.
 func (w *World) host(i, n int) host {
-	h := mix(w.o.Seed, 0x405, uint64(i))
-	m := host{w: w, index: i, n: n, h: h, listed: i < ghosts, onboarded: true, mergedInto: alone, entraOf: i, namesake: i, status: "Onboarded"}
+	h := w.chance(i)
+	m := host{w: w, index: i, n: n, h: h, listed: i < ghosts, onboarded: true, mergedInto: alone, entraOf: i, namesake: i, machineOf: i, adapterOf: i, status: "Onboarded"}
 	m.role = w.role(i)
 	m.born = -5 - int(h%400)
 	if i >= w.o.Devices && i < ghosts {

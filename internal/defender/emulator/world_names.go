@@ -25,7 +25,9 @@ func (m *host) dnsName() *string {
 		name = "büro-Ω-日本-" + number + ".contoso.example"
 	case m.role == unsupported:
 		name = "printer-" + number
-	case m.role > nobodySpecial && m.role <= imagedOnDayOne || m.namesake != m.index:
+	case m.role == adapterBefore:
+		name = "LT-" + number + ".prod.contoso.example"
+	case m.role > nobodySpecial && m.role <= imagedOnDayOne || m.role >= vmBefore || m.namesake != m.index:
 		name = "LT-" + number + ".contoso.example"
 	case s.kind == onMac:
 		name = givenNames[h%uint64(len(givenNames))] + "s-MacBook-" + number + ".local"
@@ -111,7 +113,7 @@ func (m *host) addresses() (last, external *string, all []IPAddress) {
 		out = "2001:db8:" + strconv.FormatUint(h>>40%0xffff, 16) + "::1"
 	}
 	text := func(s string) *string { return &s }
-	mac := "00155D" + strings.ToUpper(strconv.FormatUint(0x100000+mix(m.h, 10)%0xefffff, 16))
+	mac := "00155D" + strings.ToUpper(strconv.FormatUint(0x100000+mix(m.w.chance(m.adapterOf), 10)%0xefffff, 16))
 	wire := text([]string{"Ethernet", "IEEE80211", "Other"}[m.h%3])
 	all = []IPAddress{{&ip, &mac, wire, text("Up")}}
 	if m.h>>8%4 == 0 { // a dock: the same address on many machines
