@@ -122,6 +122,7 @@ func (e *engine) Insert(ctx context.Context, tx *relational.Tx, r relational.Row
 
 // insertRows adds rows that may be there already.
 func insertRows(ctx context.Context, tx *relational.Tx, r *relational.Rows) error {
+	//nolint:unqueryvet // unnest gives exactly the columns named before it
 	query := "INSERT INTO " + r.Table + " (" + r.Names("") + ") SELECT * FROM " + unnest(r) + r.OnConflict()
 	return inPieces(r, func(_ int, args []any) error {
 		_, err := tx.ExecContext(ctx, query, args...)

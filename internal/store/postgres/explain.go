@@ -36,8 +36,7 @@ const (
 
 // code is what the server calls an error; "" for one that is not the server's.
 func code(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -84,12 +85,12 @@ func TestConnectionsCut(t *testing.T) {
 				cuts += n
 			}
 			select {
-			case <-time.After(3 * time.Millisecond):
+			case <-time.After(rand.N(20 * time.Millisecond)):
 			case <-ctx.Done():
 			}
 		}
 	})
-	const steps = 100
+	const steps = 200
 	told := 0
 	for n := range int64(steps) {
 		st := store.Staged{Dataset: muster.Software, Sequence: n + 1, Records: 1, Chunks: [][]byte{{byte(n)}}, Parts: []string{fmt.Sprint(n)}, Counts: muster.Counts{Read: 1}}
@@ -128,7 +129,9 @@ func TestRestart(t *testing.T) {
 	l := reading(t, s, "c")
 	ok(t, server.Stop())
 	done := make(chan error, 2)
-	go func() { done <- s.EndDataset(t.Context(), l, muster.Software, wire.Completeness{State: muster.Complete}) }()
+	go func() {
+		done <- s.EndDataset(t.Context(), l, muster.Software, wire.Completeness{State: muster.Complete})
+	}()
 	go func() {
 		_, err := s.Run(t.Context(), l.Run)
 		done <- err

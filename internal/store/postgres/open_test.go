@@ -48,6 +48,9 @@ func contents(t *testing.T, url string) []string {
 		}
 		all = append(all, one)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return all
 }
 

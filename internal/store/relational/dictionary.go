@@ -194,10 +194,12 @@ func (s *Store) SaveEvidence(ctx context.Context, e []store.Evidence) error {
 	e = slices.Clone(e)
 	slices.SortFunc(e, func(a, b store.Evidence) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
 	return s.update(ctx, func(tx *Tx) error {
-		return tx.insert(ctx, Rows{Table: "evidence", Columns: []Column{{"hash", Bytes}, {"disk_paths", Texts}, {"registry_paths", Texts}}, Keys: 1, Conflict: Keep, N: len(e),
+		return tx.insert(ctx, Rows{
+			Table: "evidence", Columns: []Column{{"hash", Bytes}, {"disk_paths", Texts}, {"registry_paths", Texts}}, Keys: 1, Conflict: Keep, N: len(e),
 			Values: func(i int, args []any) []any {
 				return append(args, e[i].Hash[:], e[i].DiskPaths, e[i].RegistryPaths)
-			}})
+			},
+		})
 	})
 }
 

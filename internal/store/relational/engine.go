@@ -3,6 +3,7 @@ package relational
 import (
 	"context"
 	"database/sql"
+	"strings"
 
 	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
@@ -130,12 +131,12 @@ func (r *Rows) OnConflict() string {
 
 // Names lists the columns, each after a prefix.
 func (r *Rows) Names(prefix string) string {
-	list := ""
+	var list strings.Builder
 	for i, c := range r.Columns {
 		if i > 0 {
-			list += ", "
+			list.WriteString(", ")
 		}
-		list += prefix + c.Name
+		list.WriteString(prefix + c.Name)
 	}
-	return list
+	return list.String()
 }

@@ -57,8 +57,10 @@ var flaws = slices.Concat(itemFlaws(), []flaw{
 	{"leftover", `SELECT segment_id, n FROM segment_chunk WHERE ` + without("segment_chunk", "segment_id", "segment", "id")},
 })
 
-var allStates = []muster.RunState{muster.Queued, muster.Dispatched, muster.Running, muster.Merging, muster.Succeeded, muster.SucceededWithWarnings, muster.Failed,
-	muster.Cancelled, muster.Missed, muster.Skipped, muster.Abandoned}
+var allStates = []muster.RunState{
+	muster.Queued, muster.Dispatched, muster.Running, muster.Merging, muster.Succeeded, muster.SucceededWithWarnings, muster.Failed,
+	muster.Cancelled, muster.Missed, muster.Skipped, muster.Abandoned,
+}
 
 // itemParents names the table of each kind's items.
 var itemParents = map[store.ItemKind]string{

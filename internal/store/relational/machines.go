@@ -84,8 +84,19 @@ func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *Tx) error) 
 func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
 	return s.step(ctx, st.Step, func(tx *Tx) error {
 		columns := []Column{
-			{"id", Integers}, {"attributes", Texts}, {"first_seen", Integers}, {"last_seen", Integers}, {"aad_device_id", Texts}, {"vm_id", Texts}, {"host_name", Texts}, {"fqdn", Texts},
-			{"mac_addresses", Texts}, {"merged_into", Texts}, {"listed_at", Integers}, {"unseen_since", Integers}, {"missing_since", Integers},
+			{"id", Integers},
+			{"attributes", Texts},
+			{"first_seen", Integers},
+			{"last_seen", Integers},
+			{"aad_device_id", Texts},
+			{"vm_id", Texts},
+			{"host_name", Texts},
+			{"fqdn", Texts},
+			{"mac_addresses", Texts},
+			{"merged_into", Texts},
+			{"listed_at", Integers},
+			{"unseen_since", Integers},
+			{"missing_since", Integers},
 		}
 		err := tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(st.Machines), Values: func(i int, args []any) []any {
 			m := &st.Machines[i]
@@ -188,8 +199,16 @@ func scanState(rows *sql.Rows, more ...any) (st store.State, err error) {
 
 func saveStates(ctx context.Context, tx *Tx, d muster.Dataset, states []store.State) error {
 	columns := []Column{
-		{"machine_id", Integers}, {"dataset", Texts}, {"applied_at", Integers}, {"looked_at", Integers}, {"assessed_at", Integers}, {"empty_at", Integers},
-		{"last_confirmed", Integers}, {"digest", Bytes}, {"open_rows", Integers}, {"attributes", Texts},
+		{"machine_id", Integers},
+		{"dataset", Texts},
+		{"applied_at", Integers},
+		{"looked_at", Integers},
+		{"assessed_at", Integers},
+		{"empty_at", Integers},
+		{"last_confirmed", Integers},
+		{"digest", Bytes},
+		{"open_rows", Integers},
+		{"attributes", Texts},
 	}
 	return tx.insert(ctx, Rows{Table: "machine_dataset", Columns: columns, Keys: 2, Conflict: Replace, N: len(states), Values: func(i int, args []any) []any {
 		st := &states[i]

@@ -74,7 +74,7 @@ func (s *Store) try(ctx context.Context, fn func(tx *Tx) error) (sure bool, err 
 	if err != nil {
 		return true, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // hands it back to the pool
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return true, err
@@ -89,20 +89,28 @@ func (s *Store) try(ctx context.Context, fn func(tx *Tx) error) (sure bool, err 
 // patiently repeats what surely did nothing because the connection to the database was
 // lost: a server that restarts, or fails over, is back within seconds.
 func (s *Store) patiently(ctx context.Context, do func() (sure bool, err error)) error {
-	pause := 50 * time.Millisecond
+	pause := 10 * time.Millisecond
 	for waited := time.Duration(0); ; waited += pause {
 		sure, err := do()
 		if err == nil || !sure || waited > reconnecting || ctx.Err() != nil || !s.engine.Lost(err) {
 			return s.explain(err)
 		}
 		pause = min(2*pause, time.Second)
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if rest(ctx, pause) != nil {
 			return s.explain(err)
-		case <-timer.C:
 		}
+	}
+}
+
+// rest waits; it ends early, with the context's error, when that ends.
+func rest(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 

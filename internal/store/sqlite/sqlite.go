@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
@@ -40,6 +41,9 @@ func Open(ctx context.Context, path string, create bool) (*relational.Store, err
 		return nil, engine{}.Explain(err)
 	}
 	write.SetMaxOpenConns(1)
+	if err := connect(ctx, write); err != nil {
+		return nil, errors.Join(engine{}.Explain(err), write.Close())
+	}
 	read, err := sql.Open("sqlite", dsn(path, "_pragma=cache_size(-4096)", "_pragma=query_only(1)"))
 	if err != nil {
 		return nil, errors.Join(engine{}.Explain(err), write.Close())
@@ -50,6 +54,25 @@ func Open(ctx context.Context, path string, create bool) (*relational.Store, err
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
 	return relational.New(engine{}, write, read, true), nil
+}
+
+// connect makes the writer's connection, which turns a new file to a write-ahead log. Where
+// several programs do so at once, SQLite refuses all but one, however long it is told to wait.
+func connect(ctx context.Context, db *sql.DB) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for tries := 0; ; tries++ {
+		err := db.PingContext(ctx)
+		var e *sqlite.Error
+		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || tries == 500 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
 }
 
 // probe looks at what is there before anything is written to it.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strings"
 	"time"
 
 	"muster"
@@ -81,7 +82,8 @@ func groupingRoundTrip(c *testCase) {
 	empty := c.grouping()
 	c.equal("nothing yet", empty, store.Grouping{Tenants: empty.Tenants, Orphans: map[string]bool{}})
 	keys := []store.GroupKey{
-		{Machine: ids[0], Kind: muster.JoinedByEntraID, Value: "x", Until: start}, {Machine: ids[0], Kind: muster.JoinedByFQDN, Value: "pc.d"},
+		{Machine: ids[0], Kind: muster.JoinedByEntraID, Value: "x", Until: start},
+		{Machine: ids[0], Kind: muster.JoinedByFQDN, Value: "pc.d"},
 		{Machine: ids[1], Kind: muster.JoinedByMACAndHost, Value: "00:00:5E:00:53:01 pc", Until: after(time.Hour)},
 	}
 	links := []store.Link{
@@ -154,11 +156,11 @@ func tenantGroups(c *testCase) {
 		for _, t := range tenants {
 			g, err := c.Grouping(c.Context(), t)
 			c.ok(err)
-			names := ""
+			var names strings.Builder
 			for _, with := range g.Tenants {
-				names += with.GUID
+				names.WriteString(with.GUID)
 			}
-			got = append(got, names)
+			got = append(got, names.String())
 		}
 		c.equal("groups", got, want)
 	}

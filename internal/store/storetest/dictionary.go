@@ -42,6 +42,14 @@ var dictionaryTests = []test{
 			c.equal(name+": again", ask(many), first)
 		}
 	}},
+	{"texts that a database may refuse", func(c *testCase) {
+		for name, ask := range c.dictionaries() {
+			for _, text := range []string{"nul\x00inside", "\x00", "not \xff UTF-8", "half \xed\xa0\x80"} {
+				first := ask([]string{text, "plain"})
+				c.equal(name+": again", ask([]string{"plain", text}), []int64{first[1], first[0]})
+			}
+		}
+	}},
 	{"every part of a key counts", func(c *testCase) {
 		var keys []store.SoftwareKey
 		for _, k := range [][3]string{{"v", "n", "1"}, {"v", "n", ""}, {"v", "", "1"}, {"", "n", "1"}, {"vn", "", "1"}, {"v", "n1", ""}, {"n", "v", "1"}} {

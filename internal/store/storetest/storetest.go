@@ -21,6 +21,7 @@ type Store interface {
 	store.Staging
 	store.Dictionary
 	store.Merge
+	store.Exports
 }
 
 // Run tries the whole contract. Each call of open gives an empty database, closed at
@@ -40,6 +41,7 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"machines", machineTests},
 		{"devices", deviceTests},
 		{"datasets", datasetTests},
+		{"exports", exportTests},
 	} {
 		for _, c := range group.tests {
 			t.Run(group.name+"/"+c.name, func(t *testing.T) { c.run(newCase(t, open(t))) })

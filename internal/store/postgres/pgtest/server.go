@@ -110,7 +110,7 @@ func (*Server) exec(ctx context.Context, url string, statements ...string) error
 	if err != nil {
 		return err
 	}
-	defer c.Close(ctx)
+	defer func() { _ = c.Close(ctx) }()
 	for _, statement := range statements {
 		if _, err := c.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
@@ -134,8 +134,7 @@ func start(ctx context.Context) (*Server, error) {
 	}
 	s := &Server{dir: dir, bin: bin}
 	if err := s.make(ctx); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := s.Start(ctx); err != nil {
 		s.end()
@@ -174,7 +173,8 @@ func (s *Server) make(ctx context.Context) error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	rules := "local all " + Locked + " scram-sha-256\nlocal all all trust\n"
+	rules := "local all " + Locked + " scram-sha-256\n" +
+		"local all " + "all trust\n" // any database, any user
 	if err := os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte(rules), 0o600); err != nil {
 		return err
 	}
