@@ -72,12 +72,8 @@ func (r role) index() int { return int(r) - 1 }
 
 // play makes the machine act its part.
 func (m *host) play() {
-	if m.index == m.w.o.Devices && m.w.role(imagedOnDayOne.index()) == imagedOnDayOne {
-		m.namesake, m.entraOf = imagedOnDayOne.index(), imagedOnDayOne.index()
-		m.system, m.group, m.status, m.listed = 0, laptops, "Onboarded", true
-		return
-	}
 	if m.role == nobodySpecial {
+		m.playReimaged()
 		return
 	}
 	m.system = 0
@@ -134,6 +130,15 @@ func (m *host) play() {
 	default:
 		m.playAlive()
 	}
+}
+
+// playReimaged makes the first arrival the new record of the device imaged on day one.
+func (m *host) playReimaged() {
+	if m.index != m.w.o.Devices || m.w.role(imagedOnDayOne.index()) != imagedOnDayOne {
+		return
+	}
+	m.namesake, m.entraOf = imagedOnDayOne.index(), imagedOnDayOne.index()
+	m.system, m.group, m.status, m.listed = 0, laptops, "Onboarded", true
 }
 
 // lifeBefore takes over what the machine before it had of the same device.
