@@ -243,6 +243,24 @@ func TestOlderSnapshotWithoutGuard(t *testing.T) {
 	}
 }
 
+// The counters of a read add up, also where all of it is older than what is applied.
+func TestCountersOfAnOlderSnapshot(t *testing.T) {
+	r := newRig(t)
+	a := mach{id: "a", first: ts(1, 0), last: ts(1, 0)}
+	rows := []vuln{{"a", "p", "CVE-1", ts(1, 0)}, {"a", "p", "CVE-2", ts(1, 0)}}
+	for _, day := range []int{3, 2} {
+		g := r.begin("one", muster.Filter{})
+		g.list(at(day, 1), a)
+		g.read(muster.Vulnerabilities, at(day, 0), vulnBatch(1, rows...))
+		g.merge()
+		run, err := r.db.Report(t.Context(), g.lease.Run)
+		r.must(err)
+		if c := run.Datasets[muster.Vulnerabilities].Counts; c.Read != 2 || c.New+c.Unchanged != 2 {
+			t.Errorf("snapshot of day %d: %+v", day, c)
+		}
+	}
+}
+
 func TestZeroMachines(t *testing.T) {
 	r := newRig(t)
 	for d := 1; d < 4; d++ {

@@ -209,8 +209,8 @@ func (w *itemMerge) judge(s *subject, old store.State) judged {
 	out := judged{subject: s, old: old, next: old, close: j.Close, gone: w.read.Snapshot}
 	out.next.Machine, out.next.Known = s.id, j.Known
 	if !j.Apply {
-		out.rows = nil
 		w.step.Counts.Unchanged += int64(len(s.rows))
+		s.rows = nil // an older snapshot changes nothing
 		return out
 	}
 	if len(s.rows) == 0 {
