@@ -32,7 +32,7 @@ func (s *Store) intern(ctx context.Context, d dictionary, keys [][]any) ([]int64
 	if err != nil || len(missing) == 0 {
 		return ids, err
 	}
-	err = s.update(ctx, func(tx *Tx) error { return d.add(ctx, tx, keys, ids, missing) })
+	err = s.repeat(ctx, func(tx *Tx) error { return d.add(ctx, tx, keys, ids, missing) })
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (s *Store) FactsIDs(ctx context.Context, facts []store.Facts) ([]int64, err
 		return ids, err
 	}
 	slices.SortFunc(missing, func(a, b int) int { return compareKeys(keys[a], keys[b]) })
-	err = s.update(ctx, func(tx *Tx) error {
+	err = s.repeat(ctx, func(tx *Tx) error {
 		err := tx.insert(ctx, Rows{Table: d.table, Columns: append(d.columns, Column{"attributes", Texts}), Keys: 1, Conflict: Keep, N: len(missing), Values: func(i int, args []any) []any {
 			f := &facts[missing[i]]
 			return append(args, f.Hash[:], string(f.Document))
@@ -193,7 +193,7 @@ func (s *Store) SaveEvidence(ctx context.Context, e []store.Evidence) error {
 	}
 	e = slices.Clone(e)
 	slices.SortFunc(e, func(a, b store.Evidence) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
-	return s.update(ctx, func(tx *Tx) error {
+	return s.repeat(ctx, func(tx *Tx) error {
 		return tx.insert(ctx, Rows{
 			Table: "evidence", Columns: []Column{{"hash", Bytes}, {"disk_paths", Texts}, {"registry_paths", Texts}}, Keys: 1, Conflict: Keep, N: len(e),
 			Values: func(i int, args []any) []any {
@@ -274,7 +274,7 @@ func (s *Store) HashKey(ctx context.Context) ([]byte, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		key := make([]byte, 32)
 		rand.Read(key)
-		err = s.update(ctx, func(tx *Tx) error {
+		err = s.repeat(ctx, func(tx *Tx) error {
 			// Of two that make a key at once, the first is kept by both.
 			if _, err := tx.ExecContext(ctx, "INSERT INTO setting (key, value) VALUES ('evidence_hash_key', $1) ON CONFLICT DO NOTHING", hex.EncodeToString(key)); err != nil {
 				return err

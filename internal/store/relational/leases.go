@@ -68,7 +68,7 @@ func (s *Store) RenewMerge(ctx context.Context, l wire.Lease, now, until time.Ti
 
 func (s *Store) renew(ctx context.Context, l wire.Lease, query string, args ...any) (wire.Order, error) {
 	var cancel int64
-	err := s.leased(ctx, l, func(tx *Tx) error { return tx.QueryRowContext(ctx, query, args...).Scan(&cancel) })
+	err := s.leasedRepeat(ctx, l, func(tx *Tx) error { return tx.QueryRowContext(ctx, query, args...).Scan(&cancel) })
 	if err != nil {
 		return "", err
 	}

@@ -106,7 +106,7 @@ func (s *Store) Run(ctx context.Context, id int64) (store.RunHead, error) {
 
 // BindTenant implements store.Runs.
 func (s *Store) BindTenant(ctx context.Context, l wire.Lease, tenant string) error {
-	return s.leased(ctx, l, func(tx *Tx) error {
+	return s.leasedRepeat(ctx, l, func(tx *Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO tenant (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING`, tenant); err != nil {
 			return err
 		}

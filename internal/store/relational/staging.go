@@ -20,7 +20,7 @@ const keptRejections = 20
 
 // BeginDataset implements store.Staging.
 func (s *Store) BeginDataset(ctx context.Context, l wire.Lease, d muster.Dataset, snapshot time.Time) error {
-	return s.leased(ctx, l, func(tx *Tx) error {
+	return s.leasedRepeat(ctx, l, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO run_dataset (run_id, dataset, source_time) VALUES ($1, $2, $3)
 			ON CONFLICT (run_id, dataset) DO UPDATE SET source_time = excluded.source_time, sequence = 0, sequence_fence = 0`, l.Run, string(d), micros(snapshot))
 		return err
@@ -29,7 +29,7 @@ func (s *Store) BeginDataset(ctx context.Context, l wire.Lease, d muster.Dataset
 
 // Stage implements store.Staging.
 func (s *Store) Stage(ctx context.Context, l wire.Lease, st store.Staged, now time.Time) error {
-	return s.leased(ctx, l, func(tx *Tx) error {
+	return s.leasedRepeat(ctx, l, func(tx *Tx) error {
 		held, err := holds(ctx, tx, l, st)
 		if err != nil || held {
 			return err
@@ -106,7 +106,7 @@ func addCounts(ctx context.Context, tx *Tx, run int64, d muster.Dataset, c muste
 
 // EndDataset implements store.Staging.
 func (s *Store) EndDataset(ctx context.Context, l wire.Lease, d muster.Dataset, c wire.Completeness) error {
-	return s.leased(ctx, l, func(tx *Tx) error {
+	return s.leasedRepeat(ctx, l, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO run_dataset (run_id, dataset, mode, completeness, reason, source_time) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (run_id, dataset) DO UPDATE SET mode = excluded.mode, completeness = excluded.completeness, reason = excluded.reason,
 				source_time = COALESCE(excluded.source_time, run_dataset.source_time)`,
@@ -125,7 +125,7 @@ func (s *Store) EndDataset(ctx context.Context, l wire.Lease, d muster.Dataset, 
 
 // RestartDataset implements store.Staging.
 func (s *Store) RestartDataset(ctx context.Context, l wire.Lease, d muster.Dataset) error {
-	return s.leased(ctx, l, func(tx *Tx) error {
+	return s.leasedRepeat(ctx, l, func(tx *Tx) error {
 		for _, query := range []string{
 			`DELETE FROM segment_chunk WHERE segment_id IN (SELECT id FROM segment WHERE run_id = $1 AND dataset = $2)`,
 			`DELETE FROM segment WHERE run_id = $1 AND dataset = $2`,
@@ -222,7 +222,7 @@ func (s *Store) SaveScope(ctx context.Context, l wire.Lease, scope []byte, sourc
 	if scope == nil {
 		scope = []byte{} // an empty scope was decided too
 	}
-	return s.leased(ctx, l, func(tx *Tx) error {
+	return s.leasedRepeat(ctx, l, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE run SET scope = $2, source_time = $3 WHERE id = $1`, l.Run, scope, sourceTime.UnixMicro())
 		return err
 	})
@@ -272,7 +272,7 @@ func (s *Store) DropStaged(ctx context.Context, run int64) error {
 		return err
 	}
 	for _, id := range segments {
-		err := s.update(ctx, func(tx *Tx) error {
+		err := s.repeat(ctx, func(tx *Tx) error {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM segment_chunk WHERE segment_id = $1`, id); err != nil {
 				return err
 			}
@@ -283,7 +283,7 @@ func (s *Store) DropStaged(ctx context.Context, run int64) error {
 			return err
 		}
 	}
-	return s.update(ctx, func(tx *Tx) error {
+	return s.repeat(ctx, func(tx *Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM run_part WHERE run_id = $1`, run); err != nil {
 			return err
 		}

@@ -47,8 +47,18 @@ const attempts = 10
 // reconnecting is how long a lost connection is tried to be made again, well within a lease.
 const reconnecting = 10 * time.Second
 
-// update runs fn in one write transaction; fn may run more than once.
+// update runs fn in one write transaction; fn may run more than once. Where the connection
+// was lost while it was committed, nobody knows whether it was, and that is an error.
 func (s *Store) update(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.transact(ctx, false, fn)
+}
+
+// repeat is update for what changes nothing when it is done again: a commit in doubt is.
+func (s *Store) repeat(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.transact(ctx, true, fn)
+}
+
+func (s *Store) transact(ctx context.Context, repeatable bool, fn func(tx *Tx) error) error {
 	if s.gate != nil {
 		select {
 		case s.gate <- struct{}{}:
@@ -62,7 +72,7 @@ func (s *Store) update(ctx context.Context, fn func(tx *Tx) error) error {
 		for {
 			sure, err := s.try(ctx, fn)
 			if tries++; err == nil || tries == attempts || !s.engine.Again(err) {
-				return sure, err
+				return sure || repeatable, err
 			}
 		}
 	})
@@ -128,10 +138,20 @@ func (s *Store) view(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.explain(fn(&Tx{tx, nil, s.engine}))
 }
 
-// leased runs fn in a write transaction that has first proved the lease: a zombie's
-// fence matches no row, and locking the run's row keeps a successor out meanwhile.
+// leased runs fn in a write transaction that has first proved the lease.
 func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *Tx) error) error {
-	return s.update(ctx, func(tx *Tx) error {
+	return s.update(ctx, proved(ctx, l, fn))
+}
+
+// leasedRepeat is leased for what changes nothing when it is done again.
+func (s *Store) leasedRepeat(ctx context.Context, l wire.Lease, fn func(tx *Tx) error) error {
+	return s.repeat(ctx, proved(ctx, l, fn))
+}
+
+// proved begins with the lease: a zombie's fence matches no row, and locking the run's row
+// keeps a successor out meanwhile.
+func proved(ctx context.Context, l wire.Lease, fn func(tx *Tx) error) func(tx *Tx) error {
+	return func(tx *Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE run SET fence = fence WHERE id = $1 AND fence = $2 AND state IN `+activeStates, l.Run, l.Fence))
 		if err != nil {
 			return err
@@ -140,7 +160,7 @@ func (s *Store) leased(ctx context.Context, l wire.Lease, fn func(tx *Tx) error)
 			return muster.ErrLeaseLost
 		}
 		return fn(tx)
-	})
+	}
 }
 
 func (s *Store) explain(err error) error {
