@@ -51,6 +51,7 @@ type commands struct {
 	Check      checkCommand      `cmd:"" help:"Test the connection to a tenant, step by step."`
 	Verify     verifyCommand     `cmd:"" help:"Recompute everything in a database that is derived, and compare."`
 	Export     exportCommand     `cmd:"" help:"Write what the database holds as NDJSON, CSV or Parquet."`
+	Device     deviceCommand     `cmd:"" help:"Show why machines are one device; split and join devices."`
 	Mappings   mappingsCommand   `cmd:"" help:"Show which source attribute feeds which target attribute."`
 	Emulate    emulateCommand    `cmd:"" help:"Run a Defender API with made-up machines, to try Muster on."`
 	Demo       demoCommand       `cmd:"" help:"See Muster at work: emulate, gather, let a day pass, gather again."`

@@ -277,6 +277,28 @@ func TestRetentionKeepsIDs(t *testing.T) {
 	}
 }
 
+// TestDevicesOfAnOlderSchema: devices that know no founder keep their ids and get one.
+func TestDevicesOfAnOlderSchema(t *testing.T) {
+	e := newEstate(t)
+	a, b, c := lived("a", 1, 5, keys{EntraID: "x"}), lived("b", 6, 9, keys{EntraID: "x"}), lived("c", 1, 9, keys{HostName: "c"})
+	ids, err := e.MachineIDs(t.Context(), e.tenant("t"), []string{"a", "b", "c"})
+	e.ok(err)
+	one, other := deviceID("t", "a"), deviceID("t", "c")
+	e.ok(e.Regroup(t.Context(), store.Regrouping{Machines: []store.Grouped{{Machine: ids[0], Device: one, Superseded: true}, {Machine: ids[1], Device: one}, {Machine: ids[2], Device: other}}}))
+	for range 2 {
+		e.list("t", a, b, c)
+		got := e.expect("after a list", []string{"a! b", "c"})
+		if got["a! b"] != one || got["c"] != other {
+			t.Errorf("the devices became %v", got)
+		}
+		grouping, err := e.Grouping(t.Context(), e.tenant("t"))
+		e.ok(err)
+		if len(grouping.Orphans) > 0 {
+			t.Errorf("without a founder are still %v", grouping.Orphans)
+		}
+	}
+}
+
 // TestRegroupBeginsAnew: a piece that comes too late is worked out again, and one that is
 // interrupted after any piece is finished by the next.
 func TestRegroupBeginsAnew(t *testing.T) {
