@@ -11,6 +11,9 @@ import (
 	"muster/internal/wire"
 )
 
+// mergeTries is how often a merge is begun in all when the database was lost.
+const mergeTries = 5
+
 // Merge claims the merge of a run whose reading has ended, and ends the run. What came
 // of it is in the run's report; an error here means that it could not even be recorded.
 func (c *Control) Merge(ctx context.Context, run int64) error {
@@ -24,7 +27,7 @@ func (c *Control) Merge(ctx context.Context, run int64) error {
 		defer close(stopped)
 		c.hold(held, lost, lease)
 	}()
-	warnings, err := c.merger.Merge(held, lease)
+	warnings, err := c.merge(held, lease)
 	cause := context.Cause(held)
 	lost(nil)
 	<-stopped
@@ -32,6 +35,23 @@ func (c *Control) Merge(ctx context.Context, run int64) error {
 		return muster.ErrLeaseLost
 	}
 	return c.endRun(context.WithoutCancel(ctx), lease, head, warnings, err, cause != nil)
+}
+
+// merge applies what is staged. Cut off from the database in the middle, it goes on by its
+// cursor as after a kill.
+func (c *Control) merge(ctx context.Context, l wire.Lease) (warnings []muster.Notice, err error) {
+	for range mergeTries {
+		warnings, err = c.merger.Merge(ctx, l)
+		var e *muster.Error
+		if !errors.As(err, &e) || e.Code != "database_unreachable" {
+			break
+		}
+		c.log.Warn("merge was cut off from the database", "run", l.Run, "error", err)
+		if wait(ctx, lookEvery) != nil {
+			break
+		}
+	}
+	return warnings, err
 }
 
 // claimMerge waits while another run of the tenant is merged: one merge at a time keeps

@@ -72,6 +72,16 @@ func unreachable(err error, message, advice string) error {
 	return &muster.Error{Meaning: muster.ErrUnavailable, Code: "database_unreachable", Message: message, Advice: advice, Err: err}
 }
 
+// interrupted tells of a server that was there and went away, or comes just now; one that
+// cannot be reached at all is not waited for.
+func interrupted(err error) bool {
+	var connect *pgconn.ConnectError
+	if c := code(err); c != "" {
+		return strings.HasPrefix(c, "57P")
+	}
+	return (&engine{}).Lost(err) && !errors.As(err, &connect)
+}
+
 // Explain implements relational.Engine.
 func (e *engine) Explain(err error) error {
 	switch c := code(err); {

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"muster"
 	"muster/internal/store/postgres"
 	"muster/internal/store/postgres/pgtest"
+	"muster/internal/store/storetest"
 	"muster/internal/wire"
 )
 
@@ -215,4 +219,13 @@ func TestLeaseClock(t *testing.T) {
 	if err := two.BeginDataset(ctx, l, muster.Machines, slow); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestUpgrade(t *testing.T) {
+	storetest.Upgrade(t, goose.DialectPostgres, "../relational/migrations/postgres", func(t *testing.T) (*sql.DB, func() storetest.Store) {
+		t.Helper()
+		url := pgtest.Database(t)
+		return raw(t, url), func() storetest.Store { return open(t, url) }
+	}, `SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || coalesce(collation_name, '') FROM information_schema.columns WHERE table_schema = 'public'
+		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1`)
 }

@@ -64,7 +64,7 @@ func Open(ctx context.Context, url string, create bool) (*relational.Store, erro
 	db.SetMaxIdleConns(most)
 	db.SetConnMaxIdleTime(config.MaxConnIdleTime)
 	db.SetConnMaxLifetime(config.MaxConnLifetime)
-	if err := e.prepare(ctx, db, create); err != nil {
+	if err := e.patiently(ctx, db, create); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return relational.New(e, db, db, false), nil
@@ -76,6 +76,28 @@ func where(c *pgx.ConnConfig) string {
 		return fmt.Sprintf("PostgreSQL database %q at %s", c.Database, c.Host)
 	}
 	return fmt.Sprintf("PostgreSQL database %q at %s:%d", c.Database, c.Host, c.Port)
+}
+
+// openings is how often an opening is tried in all while the server starts, stops, or ends
+// the session.
+const openings = 6
+
+func (e *engine) patiently(ctx context.Context, db *sql.DB, create bool) error {
+	pause := 50 * time.Millisecond
+	for tries := 1; ; tries++ {
+		err := e.prepare(ctx, db, create)
+		if tries == openings || !interrupted(err) {
+			return err
+		}
+		pause *= 2
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
 }
 
 // prepare looks at what is there before anything is written to it.

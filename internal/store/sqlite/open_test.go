@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"muster"
 	"muster/internal/store/sqlite"
 	"muster/internal/store/storetest"
@@ -320,4 +322,12 @@ func TestReopenKeepsData(t *testing.T) {
 	if got, err := again.HashKey(t.Context()); err != nil || !bytes.Equal(got, key) {
 		t.Errorf("another key: %v", err)
 	}
+}
+
+func TestUpgrade(t *testing.T) {
+	storetest.Upgrade(t, goose.DialectSQLite3, "../relational/migrations/sqlite", func(t *testing.T) (*sql.DB, func() storetest.Store) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "muster.db")
+		return raw(t, path), func() storetest.Store { return open(t, path) }
+	}, `SELECT m.name || '.' || c.name || ' ' || c.type || ' ' || c.pk FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY 1`)
 }

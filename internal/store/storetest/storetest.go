@@ -1,5 +1,6 @@
 // Package storetest is the one suite that every engine of the store passes. It speaks
-// the store's roles alone and must not know SQL nor which engine it is looking at.
+// the store's roles, is handed the little SQL it needs, and must not know which engine it
+// is looking at.
 package storetest
 
 import (
