@@ -49,6 +49,9 @@ func (s *Sink) Merge(ctx context.Context, l wire.Lease) ([]muster.Notice, error)
 		Sink: s, lease: l, run: d.run, scope: d.scope, staged: staged, dictionary: d.dictionary,
 		exposures: &exposures{store: s.stores, keys: map[int64]store.ExposureKey{}}, united: map[[2][16]byte][16]byte{},
 	}
+	if err := s.stores.Recount(ctx, l, d.run.Tenant); err != nil {
+		return nil, err
+	}
 	for _, dataset := range muster.Datasets {
 		st, ok := staged[dataset]
 		if !ok || st.Merged || st.Completeness.Mode == muster.ModeSkipped || st.Completeness.Mode == muster.ModeUnchanged {
@@ -57,6 +60,9 @@ func (s *Sink) Merge(ctx context.Context, l wire.Lease) ([]muster.Notice, error)
 		if err := m.dataset(ctx, dataset, st); err != nil {
 			return nil, fmt.Errorf("merge %s: %w", dataset, err)
 		}
+	}
+	if err := m.stores.FoldTallies(ctx, l, d.run.Tenant); err != nil {
+		return nil, err
 	}
 	if err := m.stores.DropStaged(ctx, l.Run); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type itemMerge struct {
 	reported *reported // nil where the rows make no software
 	step     store.ItemStep
 	pending  int // rows in step
+	standings
 }
 
 var itemKinds = map[muster.Dataset]store.ItemKind{
@@ -299,12 +300,15 @@ func (w *itemMerge) write(ctx context.Context, j *judged, stored, software []sto
 			return err
 		}
 		var aside muster.Counts // the dataset's unit is the row, not the software that rows with a CVE make
-		reported = w.difference(j, store.ReportedSoftware, software, found, func(item int64) *muster.Counts {
+		reported, err = w.difference(ctx, j, store.ReportedSoftware, software, found, func(item int64) *muster.Counts {
 			if bare[item] {
 				return &w.step.Counts
 			}
 			return &aside
 		})
+		if err != nil {
+			return err
+		}
 	}
 	if w.dataset == muster.Vulnerabilities {
 		var err error
@@ -315,7 +319,10 @@ func (w *itemMerge) write(ctx context.Context, j *judged, stored, software []sto
 			w.step.Counts.Unchanged += int64(len(j.rows) - len(rows)) // rows without a CVE say nothing new
 		}
 	}
-	open := w.difference(j, w.kind, stored, rows, func(int64) *muster.Counts { return &w.step.Counts })
+	open, err := w.difference(ctx, j, w.kind, stored, rows, func(int64) *muster.Counts { return &w.step.Counts })
+	if err != nil {
+		return err
+	}
 	j.next.OpenRows = open + reported
 	if j.next.Digest = nil; j.close && j.digest != nil {
 		j.next.Digest = j.beside.after(j.digest)
@@ -325,17 +332,21 @@ func (w *itemMerge) write(ctx context.Context, j *judged, stored, software []sto
 
 // difference compares the rows read with the stored ones, both by item, and returns how
 // many stand afterwards.
-func (w *itemMerge) difference(j *judged, kind store.ItemKind, stored []store.Item, rows []row, counts func(item int64) *muster.Counts) (open int64) {
+func (w *itemMerge) difference(ctx context.Context, j *judged, kind store.ItemKind, stored []store.Item, rows []row, counts func(item int64) *muster.Counts) (open int64, err error) {
+	w.standings.begin()
 	for len(stored) > 0 || len(rows) > 0 {
 		switch {
 		case len(stored) == 0 || len(rows) > 0 && rows[0].item < stored[0].ID:
 			r := &rows[0]
 			w.put(kind, store.Item{Machine: j.id, ID: r.item, Facts: r.facts, Evidence: r.evidence, Number: r.number})
 			counts(r.item).New++
+			w.stands(r.item, r.facts, false)
+			w.moved = true
 			open++
 			rows = rows[1:]
 		case len(rows) == 0 || stored[0].ID < rows[0].item:
 			if i := stored[0]; i.Open() {
+				w.stood(i.ID, i.Facts)
 				open++
 				if shift := j.shift(); !j.close && kind == store.Configurations && shift != 0 && i.Number != store.Null {
 					i.Number += shift // its own time stays while the machine's moves
@@ -346,7 +357,10 @@ func (w *itemMerge) difference(j *judged, kind store.ItemKind, stored []store.It
 					w.put(kind, i)
 					w.event(kind, i, "closed", 0)
 					counts(i.ID).Closed++
+					w.moved = true
 					open--
+				} else {
+					w.stands(i.ID, i.Facts, false)
 				}
 			}
 			stored = stored[1:]
@@ -357,11 +371,16 @@ func (w *itemMerge) difference(j *judged, kind store.ItemKind, stored []store.It
 				j.beside.add(r)
 				j.beside.remove(&kept)
 			}
+			w.stands(i.ID, i.Facts, !stored[0].Open())
+			if stored[0].Open() {
+				w.stood(i.ID, stored[0].Facts)
+			}
+			w.moved = w.moved || !stored[0].Open() || i.Facts != stored[0].Facts
 			open++
 			stored, rows = stored[1:], rows[1:]
 		}
 	}
-	return open
+	return open, w.count(ctx, j.id, kind)
 }
 
 // same settles a row that is stored and was read, and gives what is stored of it now.
@@ -407,6 +426,7 @@ func (w *itemMerge) event(kind store.ItemKind, i store.Item, event string, facts
 func (w *itemMerge) begin(cursor int64) {
 	w.step = store.ItemStep{Step: w.merge.step(w.dataset, cursor), Items: map[store.ItemKind][]store.Item{}}
 	w.pending = 0
+	w.standings.clear()
 }
 
 func (w *itemMerge) flush(ctx context.Context) error {

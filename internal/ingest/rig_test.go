@@ -308,7 +308,7 @@ func (r *rig) export(name string, more ...string) string {
 
 func (r *rig) everything() string {
 	var b strings.Builder
-	for _, n := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history"} {
+	for _, n := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "totals"} {
 		b.WriteString("== " + n + "\n" + r.export(n))
 	}
 	return b.String()

@@ -53,6 +53,9 @@ type Exports interface {
 	ConfigurationsOf(ctx context.Context, ids []int64) (map[int64]string, error)
 	// ChangesOf calls back for the attribute changes of some machines.
 	ChangesOf(ctx context.Context, machines []int64, each func(Change)) error
+	// TotalsOf calls back for the totals of a tenant, named by its tid, by day and bucket, and
+	// lists the days with a complete read.
+	TotalsOf(ctx context.Context, tenant string, each func(Total)) ([]TotalDay, error)
 	// RunsAbove gives at most limit runs with greater ids, in id order.
 	RunsAbove(ctx context.Context, id int64, limit int) ([]muster.Run, error)
 }

@@ -2,13 +2,25 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"muster"
 )
 
 // Held is a machine with all that hangs on it.
 type Held struct {
-	ID     int64
+	ID         int64
+	Tenant     int64
+	TenantID   string
+	MachineID  string
+	Device     string // "" = none yet
+	Attributes []byte
+	LastSeen   time.Time
+	Scopes     []ScopedBy // without names
+	// Counted, Platform and Group are what the machine is counted by.
+	Counted         bool
+	Platform, Group string
+
 	States map[muster.Dataset]State
 	Rows   map[ItemKind][]Item // by item
 }
@@ -40,7 +52,15 @@ type Integrity interface {
 	StagedSegments(ctx context.Context) ([]StagedSegment, error)
 	// DecidedScopes calls back for the scope of every run that has one.
 	DecidedScopes(ctx context.Context, each func(run int64, scope []byte)) error
-	// AllFacts and AllEvidence call back for the dictionaries' documents.
-	AllFacts(ctx context.Context, each func(id int64, f Facts)) error
+	// AllFacts and AllEvidence call back for the dictionaries' documents; class is that of
+	// facts which findings were counted by, else nil.
+	AllFacts(ctx context.Context, each func(id int64, f Facts, class *Class)) error
 	AllEvidence(ctx context.Context, each func(Evidence)) error
+	// CountedTenants are those of which everything is counted: their tids by id.
+	CountedTenants(ctx context.Context) (map[int64]string, error)
+	// AllTallies calls back for the devices by CVE and software of a tenant, with what is
+	// still to be added to them.
+	AllTallies(ctx context.Context, tenant int64, each func(kind TallyKind, item, devices int64)) error
+	// Pending is what has moved of a tenant since its last day with totals.
+	Pending(ctx context.Context, tenant int64) (map[Bucket]Flow, error)
 }

@@ -120,6 +120,9 @@ type ItemStep struct {
 	States []State
 	Items  map[ItemKind][]Item // inserted or replaced
 	Events []Event
+	// Differences are what counting goes by: of every machine whose open rows, or their
+	// facts, are others now.
+	Differences []Difference
 }
 
 // DatasetState is the last applied complete read of a tenant's dataset.
@@ -140,6 +143,7 @@ type CatalogueRow struct {
 // Merge is where staged data becomes state. One method is one transaction; each step
 // is refused with muster.ErrLeaseLost when the lease is.
 type Merge interface {
+	Counts
 	Devices
 	// Machines reads rows by id.
 	Machines(ctx context.Context, ids []int64) (map[int64]MachineRow, error)
@@ -164,7 +168,8 @@ type Merge interface {
 	CatalogueGaps(ctx context.Context, limit int) (cves []string, total int, err error)
 
 	DatasetState(ctx context.Context, tenant int64, d muster.Dataset) (DatasetState, error)
-	// EndMerge ends a dataset's merge; state is saved unless nil.
+	// EndMerge ends a dataset's merge; state is saved unless nil. One of vulnerabilities that
+	// no guard holds back makes the totals of the snapshot's day.
 	EndMerge(ctx context.Context, s Step, tenant int64, state *DatasetState) error
 	// ScopedElsewhere lists the machines that another connector has in scope.
 	ScopedElsewhere(ctx context.Context, connector int64, each func(machine int64)) error

@@ -16,6 +16,11 @@ type Stores interface {
 	store.Integrity
 	store.Staging
 	HashKey(ctx context.Context) ([]byte, error)
+	ExposureSoftware(ctx context.Context, above int64, each func(exposure int64, k store.ExposureKey)) error
+	MachineCounts(ctx context.Context, machines []int64) (map[int64]map[store.Class]int64, error)
+	DeviceCounts(ctx context.Context, devices []string) (map[string]store.DeviceCounts, error)
+	TenantMachines(ctx context.Context, tenant int64, each func(store.MachineRow) error) error
+	TotalsOf(ctx context.Context, tenant string, each func(store.Total)) ([]store.TotalDay, error)
 }
 
 // kept is how many examples of one kind are given.
@@ -62,6 +67,12 @@ var Meanings = []struct{ Kind, Meaning string }{
 	{"closed_row", "a row is closed and was never confirmed, or the other way round"},
 	{"event", "the events of a row contradict it"},
 	{"device", "a listed machine has no device, or a device has neither a machine nor a founder"},
+	{"counted", "a machine is not counted by its scopes, platform and group"},
+	{"finding_class", "facts are counted by another severity or exploitability than theirs"},
+	{"machine_count", "the open findings of a machine are not those counted"},
+	{"device_count", "the open exposures of a device are not those counted"},
+	{"device_tally", "the devices of a CVE or software are not those counted"},
+	{"total", "the daily totals do not add up, or not to what is open"},
 	{"present", "the list of machines of a dataset's last read cannot be read"},
 	{"run_state", "a run is in a state that cannot be"},
 	{"run_counts", "the counters of a run do not add up"},
@@ -119,17 +130,37 @@ const block = 256
 
 // machines compares what is recorded of every machine with its rows.
 func (v *verification) machines(ctx context.Context) error {
-	for above, more := int64(0), true; more; {
-		more = false
-		err := v.stores.HeldAbove(ctx, above, block, func(h store.Held) {
-			above, more = h.ID, true
-			v.machine(&h)
-		})
-		if err != nil {
+	c, err := v.newCounts(ctx)
+	if err != nil {
+		return err
+	}
+	err = v.everyMachine(ctx, func(h *store.Held) error {
+		v.machine(h)
+		return c.machine(ctx, h)
+	})
+	if err != nil {
+		return err
+	}
+	return c.finish(ctx)
+}
+
+// everyMachine visits all machines in id order.
+func (v *verification) everyMachine(ctx context.Context, visit func(*store.Held) error) error {
+	for above := int64(0); ; {
+		var some []store.Held
+		if err := v.stores.HeldAbove(ctx, above, block, func(h store.Held) { some = append(some, h) }); err != nil {
 			return err
 		}
+		for i := range some {
+			above = some[i].ID
+			if err := visit(&some[i]); err != nil {
+				return err
+			}
+		}
+		if len(some) == 0 {
+			return nil
+		}
 	}
-	return nil
 }
 
 var kinds = map[muster.Dataset]store.ItemKind{
@@ -195,7 +226,7 @@ func (v *verification) staged(ctx context.Context) error {
 }
 
 func (v *verification) dictionaries(ctx context.Context) error {
-	err := v.stores.AllFacts(ctx, func(id int64, f store.Facts) {
+	err := v.stores.AllFacts(ctx, func(id int64, f store.Facts, _ *store.Class) {
 		if v.checked.Facts++; ingest.FactsHash(f.Document) != f.Hash {
 			v.found("facts_hash", fmt.Sprintf("facts %d", id))
 		}

@@ -90,7 +90,12 @@ func (s *Store) Regroup(ctx context.Context, r store.Regrouping) error {
 		if err := countRegroups(ctx, tx, r.Tenants); err != nil {
 			return err
 		}
-		if err := saveDevices(ctx, tx, r.Machines, r.Founders); err != nil {
+		machines := make([]int64, len(r.Machines))
+		for i := range machines {
+			machines[i] = r.Machines[i].Machine
+		}
+		err := s.count(ctx, tx, machines, nil, func() error { return saveDevices(ctx, tx, r.Machines, r.Founders) })
+		if err != nil {
 			return err
 		}
 		for _, table := range []string{"machine_key", "machine_link"} {

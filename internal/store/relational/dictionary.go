@@ -169,10 +169,19 @@ func (s *Store) FactsIDs(ctx context.Context, facts []store.Facts) ([]int64, err
 		return ids, err
 	}
 	slices.SortFunc(missing, func(a, b int) int { return compareKeys(keys[a], keys[b]) })
-	err = s.repeat(ctx, func(tx *Tx) error {
-		err := tx.insert(ctx, Rows{Table: d.table, Columns: append(d.columns, Column{"attributes", Texts}), Keys: 1, Conflict: Keep, N: len(missing), Values: func(i int, args []any) []any {
+	classes := make([]store.Class, len(missing))
+	for i, at := range missing {
+		classes[i] = classOf(facts[at].Document)
+	}
+	var counted []int64
+	err = s.repeat(ctx, func(tx *Tx) (err error) {
+		if counted, err = classIDs(ctx, tx, classes); err != nil {
+			return err
+		}
+		columns := append(d.columns, Column{"attributes", Texts}, Column{"class_id", Integers})
+		err = tx.insert(ctx, Rows{Table: d.table, Columns: columns, Keys: 1, Conflict: Keep, N: len(missing), Values: func(i int, args []any) []any {
 			f := &facts[missing[i]]
-			return append(args, f.Hash[:], string(f.Document))
+			return append(args, f.Hash[:], string(f.Document), counted[i])
 		}})
 		if err != nil {
 			return err
@@ -183,7 +192,14 @@ func (s *Store) FactsIDs(ctx context.Context, facts []store.Facts) ([]int64, err
 		}
 		return err
 	})
-	return ids, err
+	if err != nil {
+		return ids, err
+	}
+	found := make(map[int64]int64, len(missing))
+	for i, at := range missing {
+		found[ids[at]] = counted[i]
+	}
+	return ids, s.keepClasses(ctx, found)
 }
 
 // SaveEvidence implements store.Dictionary.

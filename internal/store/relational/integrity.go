@@ -25,6 +25,10 @@ var flaws = slices.Concat(itemFlaws(), []flaw{
 	{"unknown_machine", `SELECT 'machine_dataset' AS held_in, machine_id, dataset FROM machine_dataset WHERE ` + without("machine_dataset", "machine_id", "machine", "id")},
 	{"unknown_machine", `SELECT 'machine_scope' AS held_in, machine_id, connector_id FROM machine_scope WHERE ` + without("machine_scope", "machine_id", "machine", "id")},
 	{"unknown_machine", `SELECT 'attribute_change' AS held_in, machine_id, at, attribute FROM attribute_change WHERE ` + without("attribute_change", "machine_id", "machine", "id")},
+	{"unknown_machine", `SELECT 'machine_count' AS held_in, machine_id, class_id FROM machine_count WHERE ` + without("machine_count", "machine_id", "machine", "id")},
+	{"machine_count", `SELECT machine_id, class_id, findings FROM machine_count WHERE findings < 0 OR ` + without("machine_count", "class_id", "finding_class", "id")},
+	{"finding_class", `SELECT id, class_id FROM facts WHERE class_id IS NOT NULL AND ` + without("facts", "class_id", "finding_class", "id")},
+	{"device", `SELECT 'device_count' AS held_in, device_id FROM device_count WHERE ` + without("device_count", "device_id", "device", "id")},
 	{"unknown_connector", `SELECT machine_id, connector_id FROM machine_scope WHERE ` + without("machine_scope", "connector_id", "connector", "id")},
 	{"unknown_tenant", `SELECT tenant_id, dataset FROM dataset_state WHERE ` + without("dataset_state", "tenant_id", "tenant", "id")},
 	{"unknown_text", `SELECT 'exposure' AS held_in, id, software_id FROM exposure WHERE ` + without("exposure", "software_id", "software", "id")},
@@ -143,13 +147,7 @@ func spell(rows *sql.Rows) (string, error) {
 // HeldAbove implements store.Integrity.
 func (s *Store) HeldAbove(ctx context.Context, above int64, limit int, fn func(store.Held)) error {
 	return s.view(ctx, func(tx *Tx) error {
-		var all []store.Held
-		err := each(ctx, tx, func(rows *sql.Rows) error {
-			h := store.Held{States: map[muster.Dataset]store.State{}, Rows: map[store.ItemKind][]store.Item{}}
-			err := rows.Scan(&h.ID)
-			all = append(all, h)
-			return err
-		}, `SELECT id FROM machine WHERE id > $1 ORDER BY id LIMIT $2`, above, limit)
+		all, err := heldAbove(ctx, tx, above, limit)
 		if err != nil || len(all) == 0 {
 			return err
 		}
@@ -158,15 +156,7 @@ func (s *Store) HeldAbove(ctx context.Context, above int64, limit int, fn func(s
 		for i := range all {
 			at[all[i].ID] = &all[i]
 		}
-		err = each(ctx, tx, func(rows *sql.Rows) error {
-			var d muster.Dataset
-			st, err := scanState(rows, &d)
-			if h := at[st.Machine]; h != nil {
-				h.States[d] = st
-			}
-			return err
-		}, `SELECT `+stateColumns+`, dataset FROM machine_dataset WHERE machine_id > $1 AND machine_id <= $2`, above, last)
-		if err != nil {
+		if err := whatHangsOn(ctx, tx, at, above, last); err != nil {
 			return err
 		}
 		for kind, t := range itemTables {
@@ -187,6 +177,48 @@ func (s *Store) HeldAbove(ctx context.Context, above int64, limit int, fn func(s
 		}
 		return nil
 	})
+}
+
+// heldAbove reads the machines themselves.
+func heldAbove(ctx context.Context, tx *Tx, above int64, limit int) ([]store.Held, error) {
+	var all []store.Held
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		h := store.Held{States: map[muster.Dataset]store.State{}, Rows: map[store.ItemKind][]store.Item{}}
+		var device, attributes sql.NullString
+		var seen sql.NullInt64
+		err := rows.Scan(&h.ID, &h.Tenant, &h.TenantID, &h.MachineID, &device, &attributes, &seen, &h.Counted, &h.Platform, &h.Group)
+		h.Device, h.Attributes, h.LastSeen = device.String, []byte(attributes.String), fromMicros(seen)
+		all = append(all, h)
+		return err
+	}, `SELECT m.id, m.tenant_id, t.tenant_id, m.machine_id, d.device_id, m.attributes, m.last_seen, m.counted, m.platform, m.device_group
+		FROM machine m JOIN tenant t ON t.id = m.tenant_id LEFT JOIN device d ON d.id = m.device_id WHERE m.id > $1 ORDER BY m.id LIMIT $2`, above, limit)
+	return all, err
+}
+
+// whatHangsOn reads the states and scopes of machines.
+func whatHangsOn(ctx context.Context, tx *Tx, at map[int64]*store.Held, above, last int64) error {
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var d muster.Dataset
+		st, err := scanState(rows, &d)
+		if h := at[st.Machine]; h != nil {
+			h.States[d] = st
+		}
+		return err
+	}, `SELECT `+stateColumns+`, dataset FROM machine_dataset WHERE machine_id > $1 AND machine_id <= $2`, above, last)
+	if err != nil {
+		return err
+	}
+	return each(ctx, tx, func(rows *sql.Rows) error {
+		var machine int64
+		var scope store.ScopedBy
+		var since sql.NullInt64
+		err := rows.Scan(&machine, &scope.Connector, &scope.Reason, &since)
+		scope.Since = fromMicros(since)
+		if h := at[machine]; h != nil {
+			h.Scopes = append(h.Scopes, scope)
+		}
+		return err
+	}, `SELECT machine_id, connector_id, reason, since FROM machine_scope WHERE machine_id > $1 AND machine_id <= $2`, above, last)
 }
 
 // TenantStates implements store.Integrity.
@@ -226,16 +258,65 @@ func (s *Store) DecidedScopes(ctx context.Context, fn func(int64, []byte)) error
 }
 
 // AllFacts implements store.Integrity.
-func (s *Store) AllFacts(ctx context.Context, fn func(int64, store.Facts)) error {
+func (s *Store) AllFacts(ctx context.Context, fn func(int64, store.Facts, *store.Class)) error {
 	return s.each(ctx, func(rows *sql.Rows) error {
 		var id int64
 		var f store.Facts
 		var hash []byte
-		err := rows.Scan(&id, &hash, &f.Document)
+		var severity, exploitability sql.NullString
+		err := rows.Scan(&id, &hash, &f.Document, &severity, &exploitability)
 		copy(f.Hash[:], hash)
-		fn(id, f)
+		var class *store.Class
+		if severity.Valid {
+			class = &store.Class{Severity: severity.String, Exploitability: exploitability.String}
+		}
+		fn(id, f, class)
 		return err
-	}, `SELECT id, hash, attributes FROM facts`)
+	}, `SELECT f.id, f.hash, f.attributes, c.severity, c.exploitability FROM facts f LEFT JOIN finding_class c ON c.id = f.class_id`)
+}
+
+// CountedTenants implements store.Integrity.
+func (s *Store) CountedTenants(ctx context.Context) (map[int64]string, error) {
+	all := map[int64]string{}
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		var id int64
+		var tenant string
+		err := rows.Scan(&id, &tenant)
+		all[id] = tenant
+		return err
+	}, `SELECT id, tenant_id FROM tenant WHERE counted = 1`)
+	return all, err
+}
+
+// AllTallies implements store.Integrity.
+func (s *Store) AllTallies(ctx context.Context, tenant int64, fn func(store.TallyKind, int64, int64)) error {
+	return s.view(ctx, func(tx *Tx) error {
+		sums, _, err := readDeltas(ctx, tx, tenant)
+		if err != nil {
+			return err
+		}
+		err = each(ctx, tx, func(rows *sql.Rows) error {
+			t := tally{tenant: tenant}
+			var devices int64
+			err := rows.Scan(&t.kind, &t.item, &devices)
+			fn(t.kind, t.item, devices+sums[t])
+			delete(sums, t)
+			return err
+		}, `SELECT kind, item_id, devices FROM device_tally WHERE tenant_id = $1`, tenant)
+		for t, devices := range sums {
+			fn(t.kind, t.item, devices)
+		}
+		return err
+	})
+}
+
+// Pending implements store.Integrity.
+func (s *Store) Pending(ctx context.Context, tenant int64) (flows map[store.Bucket]store.Flow, err error) {
+	err = s.view(ctx, func(tx *Tx) error {
+		flows, _, err = pendingFlows(ctx, tx, tenant)
+		return err
+	})
+	return flows, err
 }
 
 // AllEvidence implements store.Integrity.

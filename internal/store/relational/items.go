@@ -76,30 +76,48 @@ func (s *Store) Items(ctx context.Context, kind store.ItemKind, machines []int64
 
 // MergeItems implements store.Merge.
 func (s *Store) MergeItems(ctx context.Context, st store.ItemStep) error {
-	return s.step(ctx, st.Step, func(tx *Tx) error {
-		for _, kind := range slices.Sorted(maps.Keys(st.Items)) {
-			items, t := st.Items[kind], itemTables[kind]
-			err := tx.insert(ctx, Rows{Table: string(kind), Columns: t.rows(), Keys: 2, Conflict: Replace, N: len(items), Values: func(i int, args []any) []any {
-				return itemValues(&items[i], args)
-			}})
-			if err != nil {
-				return err
+	var machines, facts []int64
+	for _, d := range st.Differences {
+		machines = append(machines, d.Machine)
+		if d.Kind == store.Findings {
+			for _, rows := range [][]store.Standing{d.Before, d.After} {
+				for i := range rows {
+					facts = append(facts, rows[i].Facts)
+				}
 			}
 		}
-		columns := []Column{{"machine_id", Integers}, {"kind", Texts}, {"item_id", Integers}, {"at", Integers}, {"event", Texts}, {"facts_id", Integers}}
-		err := tx.insert(ctx, Rows{Table: "item_event", Columns: columns, Keys: 5, Conflict: Keep, N: len(st.Events), Values: func(i int, args []any) []any {
-			e := &st.Events[i]
-			var facts any
-			if e.Facts != 0 {
-				facts = e.Facts
-			}
-			return append(args, e.Machine, string(e.Kind), e.ID, e.At.UnixMicro(), e.Event, facts)
+	}
+	if err := s.classify(ctx, facts); err != nil {
+		return err
+	}
+	return s.step(ctx, st.Step, func(tx *Tx) error {
+		return s.count(ctx, tx, machines, st.Differences, func() error { return saveItems(ctx, tx, &st) })
+	})
+}
+
+func saveItems(ctx context.Context, tx *Tx, st *store.ItemStep) error {
+	for _, kind := range slices.Sorted(maps.Keys(st.Items)) {
+		items, t := st.Items[kind], itemTables[kind]
+		err := tx.insert(ctx, Rows{Table: string(kind), Columns: t.rows(), Keys: 2, Conflict: Replace, N: len(items), Values: func(i int, args []any) []any {
+			return itemValues(&items[i], args)
 		}})
 		if err != nil {
 			return err
 		}
-		return saveStates(ctx, tx, st.Dataset, st.States)
-	})
+	}
+	columns := []Column{{"machine_id", Integers}, {"kind", Texts}, {"item_id", Integers}, {"at", Integers}, {"event", Texts}, {"facts_id", Integers}}
+	err := tx.insert(ctx, Rows{Table: "item_event", Columns: columns, Keys: 5, Conflict: Keep, N: len(st.Events), Values: func(i int, args []any) []any {
+		e := &st.Events[i]
+		var facts any
+		if e.Facts != 0 {
+			facts = e.Facts
+		}
+		return append(args, e.Machine, string(e.Kind), e.ID, e.At.UnixMicro(), e.Event, facts)
+	}})
+	if err != nil {
+		return err
+	}
+	return saveStates(ctx, tx, st.Dataset, st.States)
 }
 
 // described is a row of the catalogue as it is stored.

@@ -83,40 +83,69 @@ func (s *Store) step(ctx context.Context, st store.Step, fn func(tx *Tx) error) 
 // MergeMachines implements store.Merge.
 func (s *Store) MergeMachines(ctx context.Context, st store.MachineStep) error {
 	return s.step(ctx, st.Step, func(tx *Tx) error {
-		columns := []Column{
-			{"id", Integers},
-			{"attributes", Texts},
-			{"first_seen", Integers},
-			{"last_seen", Integers},
-			{"aad_device_id", Texts},
-			{"vm_id", Texts},
-			{"host_name", Texts},
-			{"fqdn", Texts},
-			{"mac_addresses", Texts},
-			{"merged_into", Texts},
-			{"listed_at", Integers},
-			{"unseen_since", Integers},
-			{"missing_since", Integers},
-		}
-		err := tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(st.Machines), Values: func(i int, args []any) []any {
-			m := &st.Machines[i]
-			return append(args, m.ID, text(m.Attributes), micros(m.FirstSeen), micros(m.LastSeen), orNull(m.Keys.EntraID), orNull(m.Keys.VMID), orNull(m.Keys.HostName), orNull(m.Keys.FQDN),
-				orNull(strings.Join(m.Keys.MACs, " ")), orNull(m.MergedInto), micros(m.ListedAt), micros(m.UnseenSince), micros(m.MissingSince))
-		}})
-		if err != nil {
-			return err
-		}
-		if err := saveDevices(ctx, tx, devicesOf(st.Machines), nil); err != nil {
-			return err
-		}
-		if err := saveScopes(ctx, tx, st.Connector, st.Scopes); err != nil {
-			return err
-		}
-		if err := forgetAssessments(ctx, tx, st.Entered); err != nil {
-			return err
-		}
-		return saveChanges(ctx, tx, st.Lease.Run, st.Changes)
+		machines, scoped := concernedBy(&st)
+		return s.count(ctx, tx, machines, nil, func() error {
+			if err := saveMachines(ctx, tx, st.Machines); err != nil {
+				return err
+			}
+			if err := saveDevices(ctx, tx, devicesOf(st.Machines), nil); err != nil {
+				return err
+			}
+			if err := saveScopes(ctx, tx, st.Connector, st.Scopes); err != nil {
+				return err
+			}
+			if err := settleCounted(ctx, tx, scoped); err != nil {
+				return err
+			}
+			if err := forgetAssessments(ctx, tx, st.Entered); err != nil {
+				return err
+			}
+			return saveChanges(ctx, tx, st.Lease.Run, st.Changes)
+		})
 	})
+}
+
+// concernedBy lists the machines of a step, and those whose scope it changes.
+func concernedBy(st *store.MachineStep) (machines, scoped []int64) {
+	for i := range st.Machines {
+		machines = append(machines, st.Machines[i].ID)
+	}
+	for _, r := range st.Scopes {
+		scoped = append(scoped, r.Machine)
+	}
+	return append(machines, scoped...), scoped
+}
+
+func saveMachines(ctx context.Context, tx *Tx, machines []store.MachineRow) error {
+	places := make([][2]string, len(machines))
+	for i := range machines {
+		var err error
+		if places[i], err = placeOf(machines[i].Attributes); err != nil {
+			return fmt.Errorf("machine %d: %w", machines[i].ID, err)
+		}
+	}
+	columns := []Column{
+		{"id", Integers},
+		{"attributes", Texts},
+		{"first_seen", Integers},
+		{"last_seen", Integers},
+		{"aad_device_id", Texts},
+		{"vm_id", Texts},
+		{"host_name", Texts},
+		{"fqdn", Texts},
+		{"mac_addresses", Texts},
+		{"merged_into", Texts},
+		{"listed_at", Integers},
+		{"unseen_since", Integers},
+		{"missing_since", Integers},
+		{"platform", Texts},
+		{"device_group", Texts},
+	}
+	return tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(machines), Values: func(i int, args []any) []any {
+		m := &machines[i]
+		return append(args, m.ID, text(m.Attributes), micros(m.FirstSeen), micros(m.LastSeen), orNull(m.Keys.EntraID), orNull(m.Keys.VMID), orNull(m.Keys.HostName), orNull(m.Keys.FQDN),
+			orNull(strings.Join(m.Keys.MACs, " ")), orNull(m.MergedInto), micros(m.ListedAt), micros(m.UnseenSince), micros(m.MissingSince), places[i][0], places[i][1])
+	}})
 }
 
 func text(b []byte) any {
@@ -158,14 +187,20 @@ func saveChanges(ctx context.Context, tx *Tx, run int64, changes []store.Change)
 // MergeMissing implements store.Merge.
 func (s *Store) MergeMissing(ctx context.Context, st store.MachineStep) error {
 	return s.step(ctx, st.Step, func(tx *Tx) error {
-		columns := []Column{{"id", Integers}, {"unseen_since", Integers}, {"missing_since", Integers}}
-		err := tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(st.Machines), Values: func(i int, args []any) []any {
-			return append(args, st.Machines[i].ID, micros(st.Machines[i].UnseenSince), micros(st.Machines[i].MissingSince))
-		}})
-		if err != nil {
-			return err
-		}
-		return saveScopes(ctx, tx, st.Connector, st.Scopes)
+		_, scoped := concernedBy(&st)
+		return s.count(ctx, tx, scoped, nil, func() error {
+			columns := []Column{{"id", Integers}, {"unseen_since", Integers}, {"missing_since", Integers}}
+			err := tx.update(ctx, Rows{Table: "machine", Columns: columns, Keys: 1, N: len(st.Machines), Values: func(i int, args []any) []any {
+				return append(args, st.Machines[i].ID, micros(st.Machines[i].UnseenSince), micros(st.Machines[i].MissingSince))
+			}})
+			if err != nil {
+				return err
+			}
+			if err := saveScopes(ctx, tx, st.Connector, st.Scopes); err != nil {
+				return err
+			}
+			return settleCounted(ctx, tx, scoped)
+		})
 	})
 }
 
@@ -247,6 +282,11 @@ func (s *Store) EndMerge(ctx context.Context, st store.Step, tenant int64, state
 		}
 		if state == nil {
 			return nil
+		}
+		if st.Dataset == muster.Vulnerabilities && state.Guard.Since.IsZero() {
+			if err := closeDay(ctx, tx, tenant, state.Snapshot); err != nil {
+				return err
+			}
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO dataset_state (tenant_id, dataset, snapshot, rows_read, mapping_version, guard_since, guard_snapshot, present) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (tenant_id, dataset) DO UPDATE SET snapshot = excluded.snapshot, rows_read = excluded.rows_read, mapping_version = excluded.mapping_version,

@@ -20,6 +20,8 @@ type Store struct {
 	write  *sql.DB
 	read   *sql.DB
 	gate   chan struct{}
+
+	classes classes
 }
 
 // New builds a store over two pools, which may be the same. Writes pass the gate one at

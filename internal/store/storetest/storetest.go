@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"machines", machineTests},
 		{"devices", deviceTests},
 		{"datasets", datasetTests},
+		{"counts", countTests},
 		{"exports", exportTests},
 	} {
 		for _, c := range group.tests {
