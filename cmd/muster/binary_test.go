@@ -90,7 +90,7 @@ func databaseURL(db string) string {
 func exports(t *testing.T, db string) string {
 	t.Helper()
 	var all bytes.Buffer
-	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history"} {
+	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "totals"} {
 		cmd := exec.CommandContext(t.Context(), binary, "export", what, "--db", databaseURL(db), "--state", "all", "--scope", "all")
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()

@@ -265,7 +265,7 @@ func (f *farSide) on(t *testing.T) *farSide {
 func (f *farSide) exports(db string) string {
 	f.t.Helper()
 	var all strings.Builder
-	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history"} {
+	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "totals"} {
 		code, out, errs := f.muster("export", what, "--db", "sqlite:"+db, "--state", "all", "--scope", "all")
 		if code != exitDone {
 			f.t.Fatalf("export %s ended with %d: %s", what, code, errs)

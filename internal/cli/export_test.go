@@ -38,7 +38,7 @@ func TestExportForms(t *testing.T) {
 	f.sync(db)
 	f.at(1)
 	f.sync(db)
-	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "runs"} {
+	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "totals", "runs"} {
 		args := []string{"export", what, "--db", "sqlite:" + db, "--state", "all", "--scope", "all"}
 		_, lines, _ := f.muster(args...)
 		if _, again, _ := f.muster(args...); lines == "" || again != lines {

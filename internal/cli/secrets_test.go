@@ -69,7 +69,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 	}
 	run(exitDone, append([]string{"check"}, f.flags()...)...)
 	run(exitDone, append([]string{"check", "--json"}, f.flags()...)...)
-	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "runs"} {
+	for _, what := range []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "totals", "runs"} {
 		run(exitDone, "export", what, "--db", "sqlite:"+db, "--state", "all", "--scope", "all")
 	}
 	run(exitDone, "mappings")

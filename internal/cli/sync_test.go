@@ -308,6 +308,12 @@ func testPartialRead(t *testing.T, dataset muster.Dataset, x *fault) {
 		t.Errorf("the partial read of %s added nothing", dataset)
 	}
 
+	for _, row := range f.export(db, "totals") {
+		if dataset == muster.Vulnerabilities && row["day"] != epoch.Format(time.DateOnly) {
+			t.Fatalf("a day without a complete read has totals: %v", row)
+		}
+	}
+
 	next := whole
 	next.At, next.Day = f.now, 1
 	repaired := f.sync(db)
@@ -320,6 +326,7 @@ func testPartialRead(t *testing.T, dataset muster.Dataset, x *fault) {
 	compareRows(t, "findings", openConfirmed(f.export(db, "findings", all...)), openConfirmed(truth.Findings()))
 	compareRows(t, "software", openConfirmed(f.export(db, "software", all...)), openConfirmed(truth.Software()))
 	compareRows(t, "configuration", f.export(db, "configuration", all...), truth.Configuration())
+	compareRows(t, "totals", f.export(db, "totals"), truth.Totals())
 }
 
 // open is what stands, of machines in scope or not, by dataset and key.

@@ -90,6 +90,7 @@ func compareWithTruth(t *testing.T, f *farSide, db string, truth *emulator.Truth
 		{"software", truth.Software()},
 		{"configuration", truth.Configuration()},
 		{"vulnerabilities", truth.Vulnerabilities()},
+		{"totals", truth.Totals()},
 	} {
 		compareRows(t, when+", "+c.what, f.export(db, c.what, "--state", "all", "--scope", "all"), c.want)
 	}
@@ -97,6 +98,9 @@ func compareWithTruth(t *testing.T, f *farSide, db string, truth *emulator.Truth
 
 // keys tell the rows of an export apart, but for devices, whose own id is Muster's.
 var keys = []string{"tenant_id", "machine_id", "machine_ids", "vendor", "name", "version", "origin", "cve", "configuration_id"}
+
+// totalKeys tell the rows of daily totals apart.
+var totalKeys = []string{"day", "organisation", "severity", "platform", "device_group"}
 
 // compareRows compares two sets of rows and shows the first differences, column by column.
 func compareRows(t *testing.T, what string, got, want []map[string]any) {
@@ -147,7 +151,11 @@ func byKey(t *testing.T, rows []map[string]any) map[string]map[string]any {
 	out := make(map[string]map[string]any, len(rows))
 	for _, row := range rows {
 		var key []any
-		for _, k := range keys {
+		names := keys
+		if row["day"] != nil {
+			names = totalKeys
+		}
+		for _, k := range names {
 			if value, there := row[k]; there {
 				key = append(key, value)
 			}

@@ -47,7 +47,7 @@ var exports = map[string]definition{
 	"configuration":   define(configurationColumns, writeConfiguration),
 	"vulnerabilities": define(vulnerabilityColumns, writeVulnerabilities),
 	"history":         define(historyColumns, writeHistory),
-	"totals":          define(totalColumns, nil),
+	"totals":          define(totalColumns, writeTotals),
 	"runs":            define(runColumns, writeRuns),
 	"audit":           define(auditColumns, nil),
 }

@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-var written = []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "runs"}
+var written = []string{"devices", "machines", "software", "findings", "configuration", "vulnerabilities", "history", "totals", "runs"}
 
 func write(t *testing.T, f *fixture, o Options) string {
 	t.Helper()
@@ -334,7 +334,13 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%+v: %v, %d bytes", o, err, b.Len())
 		}
 	}
-	for _, name := range []string{"totals", "audit"} {
+	for _, o := range []Options{{Name: "totals", Connectors: []string{"North"}}} {
+		var b bytes.Buffer
+		if _, err := Write(f.ctx, f, &b, o); muster.AsError(err).Code != "invalid_connector" || b.Len() > 0 {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	for _, name := range []string{"audit"} {
 		_, err := Write(f.ctx, f, &bytes.Buffer{}, Options{Name: name})
 		if e := muster.AsError(err); e == nil || e.Code != "invalid_export" || !strings.Contains(e.Message, "not in this version") || len(Columns(name)) == 0 {
 			t.Errorf("%s: %v", name, err)

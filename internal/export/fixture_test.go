@@ -1,9 +1,11 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -160,8 +162,29 @@ func (m *merging) rows(d muster.Dataset, kind store.ItemKind, machine int64, ass
 	state := store.State{Machine: machine, Known: muster.Known{LookedAt: assessed, AssessedAt: assessed}, LastConfirmed: confirmed, OpenRows: int64(len(items))}
 	m.ok(m.MergeItems(m.ctx, store.ItemStep{
 		Step: m.step(d, muster.Counts{Read: int64(len(items)), New: int64(len(items))}), States: []store.State{state},
-		Items: map[store.ItemKind][]store.Item{kind: items},
+		Items: map[store.ItemKind][]store.Item{kind: items}, Differences: opened(machine, kind, items),
 	}))
+}
+
+// opened is what a machine's first rows of a kind are for whoever counts.
+func opened(machine int64, kind store.ItemKind, items []store.Item) []store.Difference {
+	d := store.Difference{Machine: machine, Kind: kind}
+	for _, i := range items {
+		if i.Open() {
+			d.After = append(d.After, store.Standing{Item: i.ID, Facts: i.Facts})
+		}
+	}
+	slices.SortFunc(d.After, func(a, b store.Standing) int { return cmp.Compare(a.Item, b.Item) })
+	if kind == store.Configurations {
+		return nil
+	}
+	return []store.Difference{d}
+}
+
+// whole ends a complete read of vulnerabilities.
+func (m *merging) whole() {
+	m.t.Helper()
+	m.ok(m.EndMerge(m.ctx, m.step(muster.Vulnerabilities, muster.Counts{}), m.tenant, &store.DatasetState{Snapshot: m.at}))
 }
 
 const (
@@ -216,6 +239,7 @@ func filled(t testing.TB) *fixture {
 		store.Item{ID: f.check("scid-11"), Facts: f.factsOf(`{}`), Number: none, ClosedAt: day(-1), Confirmed: day(-2)})
 	north.catalogue("CVE-2026-0002", `{"Security.Vulnerability[].Definition.CVSS":9.8,"Security.Vulnerability[].Definition.CVSSVector":"CVSS:3.1/AV:N","Security.Vulnerability[].Definition.Description":"Summary: two\nlines","Security.Vulnerability[].Definition.EPSS":0.00154,"Security.Vulnerability[].Definition.ExploitInKit":true,"Security.Vulnerability[].Definition.Name":"CVE-2026-0002","Security.Vulnerability[].Definition.PublishedOn":"2026-01-02T00:00:00Z","Security.Vulnerability[].Definition.Severity":"Critical"}`)
 	north.catalogue("CVE-2026-0001", `{"Security.Vulnerability[].Definition.CVSS":7,"Security.Vulnerability[].Definition.EPSS":0.5,"Security.Vulnerability[].Definition.PublicExploit":true,"Security.Vulnerability[].Definition.Severity":"High"}`)
+	north.whole()
 	north.end()
 
 	second := f.run("north two", tenantA, day(1))
@@ -226,6 +250,7 @@ func filled(t testing.TB) *fixture {
 	south := f.run("South", tenantB, day(1))
 	b1 := south.listed(store.MachineRow{MachineID: "m1", Device: "d-0", FirstSeen: day(-5), LastSeen: day(1)}, `{"DeviceName":"SRV-1"}`, muster.InScope, day(1))
 	south.rows(muster.Vulnerabilities, store.Findings, b1, day(1), time.Time{}, store.Item{ID: f.exposure(reader, "CVE-2026-0001"), Facts: low, Number: none})
+	south.whole()
 	south.end()
 	_, err := f.QueueRun(f.ctx, south.connector.ID, "sync", true, day(2))
 	f.ok(err)

@@ -4,9 +4,6 @@ import "slices"
 
 // The columns of exports that nothing records in this version.
 var (
-	totalColumns = slices.Concat(
-		later(key[struct{}], formText, "day", "organisation", "severity", "platform", "device_group"),
-		later(full[struct{}], formInteger, "open", "opened", "fixed", "reopened", "entered_scope", "left_scope"))
 	auditColumns = slices.Concat(
 		later(key[struct{}], formTime, "at"), later(key[struct{}], formInteger, "id"),
 		later(full[struct{}], formText, "actor", "action", "object"),

@@ -33,6 +33,9 @@ type Truth struct {
 	cves     map[string]*Vulnerability     // those met, as last described
 	groups   map[string]string             // machine → the name of its device
 	joins    map[[2]string]bool            // machines found to be one device by a key, for good
+	days     map[string]map[bucket]*moves  // totals by day
+	order    []string                      // of the days
+	moving   map[bucket]*moves             // since the last of them
 }
 
 // record is a machine that some list has held.
@@ -98,19 +101,27 @@ func NewTruth(w *World) *Truth {
 	return &Truth{
 		tenant: w.TenantID(), machines: map[string]*record{}, datasets: map[string]*held{}, findings: map[string]map[[4]string]*row{},
 		software: map[string]map[[4]string]*row{}, checks: map[string]map[[4]string]*row{}, cves: map[string]*Vulnerability{},
-		joins: map[[2]string]bool{},
+		joins: map[[2]string]bool{}, days: map[string]map[bucket]*moves{}, moving: map[bucket]*moves{},
 	}
 }
 
 // Gather works out the state after one more gathering, which finds the world as it is on
 // day d.
 func (t *Truth) Gather(d *Day, g Gathering) {
+	was := t.look()
 	t.list(d, g)
+	t.settle(was)
 	t.antivirus(d)
 	if g.SoftwareRole {
 		t.readSoftware(d, g)
 	}
-	t.readVulnerabilities(d, g)
+	was = t.look()
+	if t.readVulnerabilities(d, g) {
+		t.settle(was)
+		if t.dataset(vulnerabilityRead).applied.Equal(g.snapshot()) {
+			t.total(g.snapshot().Format(time.DateOnly))
+		}
+	}
 	t.readConfigurations(d, g)
 	met := t.met()
 	for v := range d.Catalogue() {

@@ -10,9 +10,10 @@ func value(s *string) string {
 	return *s
 }
 
-func (t *Truth) readVulnerabilities(d *Day, g Gathering) {
+// readVulnerabilities tells whether there was anything new to read.
+func (t *Truth) readVulnerabilities(d *Day, g Gathering) bool {
 	if t.unchanged(vulnerabilityRead, g) {
-		return
+		return false
 	}
 	rd := t.reading()
 	for _, group := range d.Groups() {
@@ -33,6 +34,7 @@ func (t *Truth) readVulnerabilities(d *Day, g Gathering) {
 		into = append(into, target{store: t.software, found: softwareOf(rd.found), mine: ofOrigin(rowsOrigin)})
 	}
 	t.apply(vulnerabilityRead, g, rd, into...)
+	return true
 }
 
 // columns of the findings export.
