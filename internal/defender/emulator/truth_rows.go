@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -42,13 +43,16 @@ func (t *Truth) dataset(name string) *held {
 // tells whether what is gone from it must not be judged.
 func (t *Truth) shrunken(name string, g Gathering, rows int64, devices map[string]bool) bool {
 	h := t.dataset(name)
-	gone := 0
+	had, gone := 0, 0
 	for id := range h.devices {
-		if !devices[id] {
+		if r := t.machines[id]; r != nil && (r.survivor != "" || r.superseded) {
+			continue // its rows are another's now: it has lost nothing
+		}
+		if had++; !devices[id] {
 			gone++
 		}
 	}
-	loss := h.rows > 0 && rows*2 < h.rows || gone > 0 && gone*20 >= len(h.devices)
+	loss := h.rows > 0 && rows*2 < h.rows || gone > 0 && gone*20 >= had
 	snapshot := g.snapshot()
 	if name == machinesRead {
 		snapshot = g.At
@@ -83,7 +87,9 @@ func (t *Truth) reading() *reading {
 // see counts a row and names its machine; nil = set aside.
 func (rd *reading) see(device string, seen time.Time) *record {
 	rd.rows++
-	rd.devices[device] = true
+	if r := rd.truth.machines[device]; r != nil { // what no list has held cannot be missed
+		rd.devices[cmp.Or(r.survivor, device)] = true
+	}
 	r := rd.truth.place(device)
 	if r == nil {
 		return nil
